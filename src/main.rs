@@ -1,0 +1,7 @@
+//! The program `pageviews`: see `pageviews --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pageviews::cli::main()
+}

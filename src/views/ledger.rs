@@ -1,0 +1,84 @@
+//! What the database does with a batch: it adds it exactly once, however often it is sent.
+
+use sqlx::PgConnection;
+use sqlx::error::ErrorKind;
+use uuid::Uuid;
+
+/// Adds the batch $2 of the writer $1: $4 views to the pages $3. One statement, so one transaction and one round trip.
+///
+/// It ends by noting the batch's number, which must be new: a number that was used before becomes NULL, which the column
+/// refuses, and the whole statement with it. Should a lost connection have left the same batch running on the server,
+/// then this statement waits for the end of that one, at the first row that both change.
+///
+/// Rows are locked in one order everywhere: pages by name, their days by name, the writer's own. The day is taken when the page
+/// is locked, and not when the transaction began, so that days follow each other as the totals do.
+const ADD: &str = r#"
+    WITH added AS (
+        SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
+    ), total AS (
+        INSERT INTO pages AS p (page, views)
+        SELECT page, views FROM added ORDER BY page COLLATE "C"
+        ON CONFLICT (page) DO UPDATE SET views = p.views + excluded.views
+        RETURNING page, views
+    ), day AS (
+        INSERT INTO days (page, day, views_before)
+        SELECT total.page, (clock_timestamp() AT TIME ZONE 'UTC')::date, total.views - added.views
+        FROM total JOIN added ON added.page = total.page ORDER BY total.page
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO writers AS w (writer, batch, totals)
+    SELECT $1, $2, array_agg(views ORDER BY page) FROM total
+    ON CONFLICT (writer) DO UPDATE SET
+        batch = CASE WHEN w.batch < excluded.batch THEN excluded.batch END,
+        totals = excluded.totals
+    RETURNING totals"#;
+
+/// Makes `writer` known, as one that has committed nothing yet, unless it is known. Writes in either case: a database
+/// that takes no writes is not one to count in.
+///
+/// # Errors
+/// The database did not confirm.
+pub async fn register(connection: &mut PgConnection, writer: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO writers (writer, batch, totals) VALUES ($1, 0, '{}')
+         ON CONFLICT (writer) DO UPDATE SET writer = excluded.writer",
+    )
+    .bind(writer)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds `sizes` views to `pages`, which are ordered, as batch `number` of `writer`, and returns the totals that this
+/// made. To send a batch again under its number is safe at any time, and returns what the first time made.
+///
+/// # Errors
+/// The database did not confirm. The batch may have been added all the same.
+pub async fn add(
+    connection: &mut PgConnection,
+    writer: Uuid,
+    number: i64,
+    pages: &[&str],
+    sizes: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let added = sqlx::query_scalar(ADD)
+        .bind(writer)
+        .bind(number)
+        .bind(pages)
+        .bind(sizes)
+        // Not fetch_one: it returns with the first row, which the server may send before it commits. This reads on until
+        // the server is ready for the next statement, which it is after the commit.
+        .fetch_all(&mut *connection)
+        .await;
+    let totals = match added {
+        Err(sqlx::Error::Database(refused)) if refused.kind() == ErrorKind::NotNullViolation => {
+            sqlx::query_scalar("SELECT totals FROM writers WHERE writer = $1 AND batch = $2")
+                .bind(writer)
+                .bind(number)
+                .fetch_all(connection)
+                .await?
+        }
+        added => added?,
+    };
+    totals.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+}
