@@ -1,0 +1,145 @@
+//! The real binary behind a real socket: its life, its commands, its exit codes.
+
+use std::collections::HashSet;
+use std::net::TcpStream;
+use std::process::Output;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{self, App, binary, signal, wait};
+
+/// All that an orderly end may take.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+#[test]
+fn terminated_under_load_it_ends_in_time_and_the_count_goes_on() {
+    let url = wait(support::database());
+    let mut app = App::on(&url);
+    app.wait_ready();
+    assert_eq!((app.visit(), app.visit()), (1, 2));
+
+    let (answers, took) = thread::scope(|scope| {
+        let clients = [(); 8].map(|()| scope.spawn(|| visit_until_refused(&app)));
+        support::eventually("load", || wait(support::counted(&url, "/")) > 100);
+        let begun = Instant::now();
+        signal(app.child.id(), "TERM");
+        let answers: Vec<_> = clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect();
+        support::eventually("the end", || TcpStream::connect(&app.address).is_err());
+        (answers, begun)
+    });
+    assert_eq!(app.child.wait().unwrap().code(), Some(0));
+    assert!(took.elapsed() < STOPS_WITHIN, "{:?}", took.elapsed());
+
+    let counted = wait(support::counted(&url, "/"));
+    assert_eq!(
+        HashSet::<_>::from_iter(&answers).len(),
+        answers.len(),
+        "no number twice"
+    );
+    assert!(
+        answers.len() as i64 + 2 <= counted,
+        "{} acknowledged, {counted} counted",
+        answers.len() + 2
+    );
+
+    let again = App::on(&url);
+    again.wait_ready();
+    assert_eq!(again.visit(), counted + 1);
+}
+
+/// The numbers of the visits that were answered before the application stopped.
+fn visit_until_refused(app: &App) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    while let Ok(answer) = minreq::get(app.url("/")).with_timeout(10).send() {
+        match answer.status_code {
+            200 => numbers.push(support::number(answer.as_str().unwrap())),
+            status => assert_eq!(status, 503),
+        }
+    }
+    numbers
+}
+
+#[test]
+fn interrupted_or_terminated_it_ends_in_time_with_or_without_its_database() {
+    for (name, url) in [
+        ("INT", wait(support::database())),
+        ("TERM", "postgres://nobody@127.0.0.1:1/nothing".into()),
+    ] {
+        let mut app = App::on(&url);
+        let begun = Instant::now();
+        signal(app.child.id(), name);
+        assert_eq!(app.child.wait().unwrap().code(), Some(0), "SIG{name}");
+        assert!(
+            begun.elapsed() < STOPS_WITHIN,
+            "SIG{name} took {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[test]
+fn the_health_command_tells_ready_from_not_ready_from_absent() {
+    let app = App::on(wait(support::database()));
+    app.wait_ready();
+    let ready = run(&["health", &app.url("/readyz")]);
+    assert_eq!(ready.status.code(), Some(0));
+
+    let lost = App::on("postgres://nobody@127.0.0.1:1/nothing");
+    assert_eq!(
+        run(&["health", &lost.url("/healthz")]).status.code(),
+        Some(0)
+    );
+    let not_ready = run(&["health", &lost.url("/readyz")]);
+    assert_eq!(not_ready.status.code(), Some(1));
+
+    // Its own port, which nothing listens on.
+    let absent = binary()
+        .arg("health")
+        .env("ROCKET_PORT", "1")
+        .output()
+        .unwrap();
+    assert_eq!(absent.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&absent.stderr).lines().count(), 1);
+}
+
+#[test]
+fn the_command_line_follows_the_conventions() {
+    for (arguments, code) in [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["--unknown"], 2),
+        (["unknown"], 2),
+    ] {
+        assert_eq!(run(&arguments).status.code(), Some(code), "{arguments:?}");
+    }
+    assert!(String::from_utf8_lossy(&run(&["--unknown"]).stderr).contains("Usage"));
+    assert!(
+        String::from_utf8_lossy(&run(&["--version"]).stdout).contains(env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let url = wait(support::database());
+    let first = App::on(&url);
+    let port = first.address.rsplit(':').next().unwrap();
+    let second = binary()
+        .env("DATABASE_URL", &url)
+        .env("ROCKET_PORT", port)
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(
+        said.contains("cannot listen") && said.contains("ROCKET_PORT"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+fn run(arguments: &[&str]) -> Output {
+    binary().args(arguments).output().unwrap()
+}

@@ -1,0 +1,297 @@
+//! Every rule of the configuration, as the binary obeys it.
+
+use std::fs;
+use std::process::Command;
+
+use rocket::tokio;
+use sqlx::Connection;
+
+use crate::support::{self, App, binary, wait};
+
+const SECRET: &str = "hunter2-never-shown";
+
+/// Runs `command`, which must fail with code 1 and one line on stderr that holds all of `parts`.
+fn fails(command: &mut Command, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{part} is not in {stderr}");
+    }
+    for never in [SECRET, "panicked", "backtrace", "deprecated"] {
+        assert!(
+            !stdout.contains(never) && !stderr.contains(never),
+            "{never} is in {stdout}{stderr}"
+        );
+    }
+}
+
+/// The binary in a folder of its own, with this `Rocket.toml`.
+fn with_file(toml: &str) -> (tempfile::TempDir, Command) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Rocket.toml"), toml).unwrap();
+    let mut command = binary();
+    command.current_dir(&folder).env_remove("ROCKET_PORT");
+    command.env(
+        "ROCKET_TEMPLATE_DIR",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
+    );
+    (folder, command)
+}
+
+#[test]
+fn what_is_wrong_is_one_line_with_key_origin_and_cure() {
+    let url = format!("postgres://app:{SECRET}@127.0.0.1:1/x");
+    let cases: &[(&str, &str, &[&str])] = &[
+        (
+            "ROCKET_PROFILE",
+            "prod",
+            &["databases.pageviews.url", "DATABASE_URL"],
+        ),
+        ("ROCKET_PROFILE", "prd", &["prd", "dev or prod"]),
+        ("ROCKET_PROFILE", "DEV", &["dev or prod"]),
+        ("ROCKET_PORT", "abc", &["port", "ROCKET_PORT", "0 to 65535"]),
+        ("ROCKET_PORT", "65536", &["port", "ROCKET_PORT"]),
+        (
+            "ROCKET_ADDRESS",
+            "nowhere",
+            &["address", "ROCKET_ADDRESS", "127.0.0.1"],
+        ),
+        (
+            "ROCKET_LOG_LEVEL",
+            "loud",
+            &["log_level", "ROCKET_LOG_LEVEL", "normal"],
+        ),
+        ("ROCKET_WORKERS", "-1", &["workers", "ROCKET_WORKERS"]),
+        (
+            "ROCKET_VIEWS",
+            "6",
+            &["views", "ROCKET_VIEWS", "deadline=6"],
+        ),
+        (
+            "ROCKET_VIEWS",
+            "{deadline=0}",
+            &["views.deadline", "ROCKET_VIEWS"],
+        ),
+        (
+            "ROCKET_VIEWS",
+            "{patience=9}",
+            &["views", "patience", "ROCKET_VIEWS"],
+        ),
+        (
+            "ROCKET_WORKERS",
+            "0",
+            &["workers", "ROCKET_WORKERS", "above 0"],
+        ),
+        (
+            "ROCKET_MAX_BLOCKING",
+            "0",
+            &["max_blocking", "ROCKET_MAX_BLOCKING", "above 0"],
+        ),
+        (
+            "ROCKET_CONFIG",
+            "/nonexistent.toml",
+            &["/nonexistent.toml", "ROCKET_CONFIG"],
+        ),
+        (
+            "DATABASE_URL",
+            "mysql://app@db/x",
+            &["databases.pageviews.url", "DATABASE_URL", "postgres://"],
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://app@db:port/x",
+            &["databases.pageviews.url", "DATABASE_URL"],
+        ),
+        (
+            "ROCKET_DATABASES",
+            "{pageviews={url=7}}",
+            &["databases.pageviews.url", "ROCKET_DATABASES", "string"],
+        ),
+        (
+            "ROCKET_DATABASES",
+            "{pageviews={url=\"postgres://x\"",
+            &["databases", "ROCKET_DATABASES", "table"],
+        ),
+        (
+            "ROCKET_DATABASES",
+            &format!("{{pageviews=\"{url}\"}}"),
+            &["databases.pageviews", "ROCKET_DATABASES"],
+        ),
+        (
+            "ROCKET_DATABASES",
+            &format!("{{pageviews={{url=[\"{url}\"]}}}}"),
+            &["databases.pageviews.url"],
+        ),
+        (
+            "ROCKET_DATABASES",
+            &format!("{{pageviews={{url=\"{url}\",max_connections=\"{SECRET}\"}}}}"),
+            &["databases.pageviews.max_connections", "ROCKET_DATABASES"],
+        ),
+    ];
+    for (variable, value, parts) in cases {
+        fails(binary().env(variable, value), parts);
+    }
+}
+
+#[test]
+fn a_password_file_that_cannot_serve_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, empty) = (folder.path().join("missing"), folder.path().join("empty"));
+    fs::write(&empty, "\n").unwrap();
+    for file in [missing, empty, folder.path().into()] {
+        fails(
+            binary()
+                .env("DATABASE_URL", "postgres://app@db/x")
+                .env("DATABASE_PASSWORD_FILE", &file),
+            &[
+                "databases.pageviews.password_file",
+                "DATABASE_PASSWORD_FILE",
+                &file.display().to_string(),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_one_line() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            &format!("[default.databases.pageviews]\nurl = \"postgres://app:{SECRET}@db/x"),
+            &["Rocket.toml", "line 2"],
+        ),
+        ("[default]\nport = \"x\"\n", &["port", "Rocket.toml"]),
+        (
+            "[production]\nport = 1\n",
+            &["production", "[default], [dev] or [prod]"],
+        ),
+        ("port = 1\n", &["port", "[default], [dev] or [prod]"]),
+    ];
+    for (toml, parts) in cases {
+        let (_folder, mut command) = with_file(toml);
+        fails(&mut command, parts);
+    }
+}
+
+/// Each layer sets the port; the last that does wins. Port 0 is any, so each names a different loopback address.
+#[test]
+fn later_layers_win() {
+    let database = wait(support::database());
+    let toml = "[default]\nport = 0\naddress = \"127.0.0.2\"\n[prod]\naddress = \"127.0.0.3\"\n";
+    let listens_on = |profile: &str, address: Option<&str>| {
+        let (_folder, mut command) = with_file(toml);
+        command
+            .env("ROCKET_PROFILE", profile)
+            .env("DATABASE_URL", &database);
+        if let Some(address) = address {
+            command.env("ROCKET_ADDRESS", address);
+        }
+        App::start(&mut command)
+            .address
+            .split(':')
+            .next()
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(listens_on("dev", None), "127.0.0.2");
+    assert_eq!(listens_on("prod", None), "127.0.0.3");
+    assert_eq!(listens_on("prod", Some("127.0.0.4")), "127.0.0.4");
+}
+
+#[test]
+fn database_url_wins_over_rocket_databases_which_wins_over_the_file() {
+    let right = wait(support::database());
+    let wrong = "postgres://nobody@127.0.0.1:1/x";
+    let file = |url: &str| {
+        format!("[default]\nport = 0\n[default.databases.pageviews]\nurl = \"{url}\"\n")
+    };
+    let variable = |url: &str| format!("{{pageviews={{url=\"{url}\"}}}}");
+
+    let (_folder, mut command) = with_file(&file(&right));
+    App::start(&mut command).wait_ready();
+    let (_folder, mut command) = with_file(&file(wrong));
+    App::start(command.env("ROCKET_DATABASES", variable(&right))).wait_ready();
+    let (_folder, mut command) = with_file(&file(wrong));
+    App::start(
+        command
+            .env("ROCKET_DATABASES", variable(wrong))
+            .env("DATABASE_URL", &right),
+    )
+    .wait_ready();
+    // Empty means not set, as compose passes it on.
+    App::start(
+        binary()
+            .env("ROCKET_DATABASES", variable(&right))
+            .env("DATABASE_URL", ""),
+    )
+    .wait_ready();
+}
+
+#[test]
+fn the_password_from_the_file_is_used_and_may_hold_any_character() {
+    const PASSWORD: &str = "p@ss:/?#[]%41 'quoted' \"and\" \\ more";
+    let url = wait(support::database());
+    let data = wait(async {
+        let mut admin = support::connect(&url).await;
+        let statement = format!("CREATE ROLE guarded LOGIN SUPERUSER PASSWORD $p${PASSWORD}$p$");
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        sqlx::query_scalar::<_, String>("SELECT current_setting('hba_file')")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap()
+    });
+    // Only this role needs a password, so the other tests on this server go on as they are.
+    let rules = fs::read_to_string(&data).unwrap();
+    fs::write(&data, format!("local all guarded scram-sha-256\n{rules}")).unwrap();
+    let guarded = url.replace("pageviews@", "guarded@");
+    wait(async {
+        sqlx::query("SELECT pg_reload_conf()")
+            .execute(&mut support::connect(&url).await)
+            .await
+            .unwrap();
+        while sqlx::PgConnection::connect(&guarded).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    let app = App::start(
+        binary()
+            .env("DATABASE_URL", &guarded)
+            .env("DATABASE_PASSWORD_FILE", &file),
+    );
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+}
+
+#[test]
+fn prod_does_not_name_its_server() {
+    let mut command = binary();
+    let app = App::start(
+        command
+            .env("ROCKET_PROFILE", "prod")
+            .env("DATABASE_URL", wait(support::database())),
+    );
+    assert_eq!(support::header(&app.get("/healthz"), "server"), None);
+}
+
+#[test]
+fn no_profile_is_called_deprecated_at_launch() {
+    for profile in ["dev", "prod"] {
+        let mut command = binary();
+        let app = App::start(
+            command
+                .env("ROCKET_PROFILE", profile)
+                .env("DATABASE_URL", wait(support::database())),
+        );
+        assert!(!app.launch_log.contains("deprecated"), "{}", app.launch_log);
+    }
+}

@@ -1,0 +1,17 @@
+//! The application on a real PostgreSQL: in-process, and as the real binary behind a real socket.
+
+// Every test needs a real server.
+#![cfg(feature = "private-postgres")]
+// A test that cannot go on is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+mod binary;
+mod configuration;
+mod engine;
+mod hostile;
+mod model;
+mod outage;
+mod page;
+mod private;
+mod proxy;
+mod support;

@@ -1,0 +1,100 @@
+//! The database absent, appearing, killed and back: requests are answered in time and nothing is lost.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pageviews::private_postgres::PrivatePostgres;
+
+use crate::support::{self, App, signal};
+
+/// What a page may take without a database: the deadline of a view while that may be restarting, else 3 s.
+/// The rest is for a busy machine.
+const WHILE_RESTARTING: Duration = Duration::from_millis(6_000 + 1_000);
+const WITHOUT: Duration = Duration::from_millis(3_000);
+
+/// Visits while the database is away.
+fn is_refused(app: &App, within: Duration) {
+    let begun = Instant::now();
+    let answer = app.get("/");
+    assert_eq!(answer.status_code, 503);
+    assert!(support::header(&answer, "retry-after").is_some());
+    assert!(begun.elapsed() < within, "{:?}", begun.elapsed());
+    assert_eq!(app.get("/readyz").status_code, 503);
+    assert_eq!(app.get("/healthz").status_code, 200);
+}
+
+#[test]
+fn it_starts_without_its_database_and_becomes_ready_when_that_appears() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    server.stop().unwrap();
+    let app = App::on(server.url("pageviews"));
+    is_refused(&app, WITHOUT);
+    assert_eq!(app.get("/readyz").as_str().unwrap(), "unreachable\n");
+    server.restart().unwrap();
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+}
+
+#[test]
+fn a_visit_waits_while_the_database_restarts() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    let app = App::on(server.url("pageviews"));
+    app.wait_ready();
+    for expected in 1..=5 {
+        signal(server.processes().unwrap()[0], "KILL");
+        let number = thread::scope(|scope| {
+            let visitor = scope.spawn(|| app.visit());
+            // In vain until the last of the killed server's processes has noticed.
+            support::eventually("the restart", || server.restart().is_ok());
+            visitor.join().unwrap()
+        });
+        assert_eq!(number, expected);
+    }
+}
+
+#[test]
+fn killed_for_good_the_database_is_waited_for_once_and_then_no_more() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    let app = App::on(server.url("pageviews"));
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+    server.stop().unwrap();
+    is_refused(&app, WHILE_RESTARTING);
+    for _ in 0..3 {
+        is_refused(&app, WITHOUT);
+    }
+    server.restart().unwrap();
+    app.wait_ready();
+    // The visits that were refused were not counted: they were never sent.
+    assert_eq!(app.visit(), 2);
+}
+
+#[test]
+fn a_database_that_hangs_is_not_waited_for_beyond_the_deadline() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    let app = App::on(server.url("pageviews"));
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+    let stopped = Stopped::processes(server.processes().unwrap());
+    is_refused(&app, WHILE_RESTARTING);
+    is_refused(&app, WITHOUT);
+    drop(stopped);
+    app.wait_ready();
+    assert!(app.visit() > 1);
+}
+
+/// Processes that do nothing until this is dropped.
+struct Stopped(Vec<u32>);
+
+impl Stopped {
+    fn processes(pids: Vec<u32>) -> Self {
+        pids.iter().for_each(|pid| signal(*pid, "STOP"));
+        Self(pids)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|pid| signal(*pid, "CONT"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The page, in-process: what counts, what does not, and what each answer holds.
+
+use rocket::http::{Accept, Header, Method, Status};
+use rocket::local::asynchronous::Client;
+use rocket::serde::json::Value;
+
+use crate::support;
+
+async fn visit(client: &Client) -> i64 {
+    let response = client.get("/").dispatch().await;
+    assert_eq!(response.status(), Status::Ok);
+    support::number(&response.into_string().await.unwrap())
+}
+
+#[rocket::async_test]
+async fn a_visit_counts_and_says_who_answered() {
+    let url = support::database().await;
+    let client = support::client(&url).await;
+    assert_eq!(visit(&client).await, 1);
+    let response = client.get("/").dispatch().await;
+    assert_eq!(
+        response.headers().get_one("Cache-Control"),
+        Some("no-store")
+    );
+    let html = response.into_string().await.unwrap();
+    assert_eq!(support::number(&html), 2);
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let name = url.split(['/', '?']).nth(3).unwrap();
+    for part in ["view number 2", host.as_str(), name, "PostgreSQL"] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+}
+
+#[rocket::async_test]
+async fn large_numbers_are_grouped_for_people_and_plain_for_programs() {
+    let url = support::database().await;
+    let client = support::client(&url).await;
+    sqlx::query("INSERT INTO pages VALUES ('/', 1233)")
+        .execute(&mut support::connect(&url).await)
+        .await
+        .unwrap();
+    let html = client
+        .get("/")
+        .dispatch()
+        .await
+        .into_string()
+        .await
+        .unwrap();
+    assert!(
+        html.contains(r#"<data id="views" value="1234">1,234</data>"#),
+        "{html}"
+    );
+}
+
+#[rocket::async_test]
+async fn only_visits_count() {
+    let url = support::database().await;
+    let client = support::client(&url).await;
+    assert_eq!(visit(&client).await, 1);
+
+    let head = client.head("/").dispatch().await;
+    assert_eq!(head.status(), Status::Ok);
+    assert_eq!(
+        head.content_type().unwrap().to_string(),
+        "text/html; charset=utf-8"
+    );
+    assert_eq!(head.headers().get_one("Cache-Control"), Some("no-store"));
+    assert_eq!(head.into_string().await, None);
+
+    let options = client.options("/").dispatch().await;
+    assert_eq!(options.status(), Status::NoContent);
+    assert_eq!(
+        options.headers().get_one("Allow"),
+        Some("GET, HEAD, OPTIONS")
+    );
+
+    for method in [Method::Post, Method::Put, Method::Patch, Method::Delete] {
+        let response = client.req(method, "/").dispatch().await;
+        assert_eq!(response.status(), Status::MethodNotAllowed);
+        assert_eq!(
+            response.headers().get_one("Allow"),
+            Some("GET, HEAD, OPTIONS")
+        );
+    }
+    for purpose in [
+        "prefetch",
+        "prefetch;prerender",
+        "prefetch;anonymous-client-ip",
+    ] {
+        let response = client
+            .get("/")
+            .header(Header::new("Sec-Purpose", purpose))
+            .dispatch()
+            .await;
+        // Anything but success makes the browser ask again when the visit is real.
+        assert_eq!(response.status(), Status::ServiceUnavailable);
+        assert_eq!(
+            response.headers().get_one("Cache-Control"),
+            Some("no-store")
+        );
+    }
+    for path in [
+        "/favicon.ico",
+        "/nowhere",
+        "/index.html",
+        "/healthz",
+        "/readyz",
+        "//x",
+    ] {
+        client.get(path).dispatch().await;
+    }
+    assert_eq!(visit(&client).await, 2);
+    assert_eq!(support::counted(&url, "/").await, 2);
+}
+
+#[rocket::async_test]
+async fn the_style_is_a_file_that_may_be_cached() {
+    let client = support::client(&support::database().await).await;
+    let style = client.get("/style.css").dispatch().await;
+    assert_eq!(style.content_type(), Some(rocket::http::ContentType::CSS));
+    assert_eq!(
+        style.headers().get_one("Cache-Control"),
+        Some("max-age=3600")
+    );
+    let page = client
+        .get("/")
+        .dispatch()
+        .await
+        .into_string()
+        .await
+        .unwrap();
+    assert!(
+        page.contains(r#"<link rel="stylesheet" href="/style.css">"#),
+        "{page}"
+    );
+}
+
+#[rocket::async_test]
+async fn health_and_readiness() {
+    let client = support::client(&support::database().await).await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(client.get(path).dispatch().await.status(), Status::Ok);
+    }
+}
+
+#[rocket::async_test]
+async fn errors_are_a_page_for_people_and_json_for_programs() {
+    let client = support::client(&support::database().await).await;
+    let page = client.get("/nowhere").header(Accept::HTML).dispatch().await;
+    assert_eq!(page.status(), Status::NotFound);
+    let html = page.into_string().await.unwrap();
+    assert!(
+        html.contains("<h1>404") && html.contains("<html lang=\"en\""),
+        "{html}"
+    );
+
+    let json = client.get("/nowhere").header(Accept::JSON).dispatch().await;
+    assert_eq!(json.status(), Status::NotFound);
+    assert_eq!(json.content_type(), Some(rocket::http::ContentType::JSON));
+    let json: Value = json.into_json().await.unwrap();
+    assert_eq!(json["status"], 404);
+    assert_eq!(json["title"], "Not Found");
+}
+
+/// Each status has a page, made by a catcher that the routes of this test call on.
+#[rocket::async_test]
+async fn every_error_page_renders() {
+    use pageviews::config::{Config, Profile};
+    #[rocket::get("/fail/<code>")]
+    fn fail(code: u16) -> Status {
+        Status::new(code)
+    }
+    #[rocket::get("/panic")]
+    fn panics() -> &'static str {
+        panic!("as a bug would")
+    }
+    let config = Config::of(Profile::Dev)
+        .unwrap()
+        .with_database(&support::database().await);
+    let rocket = pageviews::rocket(&config).mount("/", rocket::routes![fail, panics]);
+    let client = Client::untracked(rocket).await.unwrap();
+    for code in [400, 404, 405, 413, 422, 431, 500, 503] {
+        let response = client.get(format!("/fail/{code}")).dispatch().await;
+        assert_eq!(response.status().code, code);
+        assert_eq!(response.headers().contains("Retry-After"), code == 503);
+        let html = response.into_string().await.unwrap();
+        assert!(html.contains(&format!("<h1>{code} ")), "{html}");
+    }
+    let response = client.get("/panic").dispatch().await;
+    assert_eq!(response.status(), Status::InternalServerError);
+    assert!(
+        !response
+            .into_string()
+            .await
+            .unwrap()
+            .contains("as a bug would")
+    );
+}
+
+#[test]
+fn every_template_is_loaded_at_start() {
+    let mut files: Vec<_> = std::fs::read_dir("templates")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let names = pageviews::templates::NAMES.map(|name| format!("{name}.html.j2"));
+    assert_eq!(files, names);
+}

@@ -1,0 +1,129 @@
+//! The private PostgreSQL as `cargo run` uses it: through the binary, with no database configured.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{App, binary, signal};
+
+/// A checkout of its own, whose private server keeps its data in `state`.
+fn in_checkout(checkout: &Path, state: &Path) -> Command {
+    fs::create_dir_all(checkout).unwrap();
+    fs::copy("Rocket.toml", checkout.join("Rocket.toml")).unwrap();
+    let mut command = binary();
+    command.current_dir(checkout).env("XDG_STATE_HOME", state);
+    command.env(
+        "ROCKET_TEMPLATE_DIR",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
+    );
+    command
+}
+
+/// A folder that every user can enter: the server's user has to, when we are root.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[test]
+fn it_keeps_its_counts_and_a_crash_blocks_nothing() {
+    let folder = open_folder();
+    let checkout = folder.path().join("checkout");
+    for (expected, end) in (1..).zip(["TERM", "INT", "KILL", "TERM"]) {
+        let mut app = App::start(&mut in_checkout(&checkout, folder.path()));
+        app.wait_ready();
+        assert_eq!(app.visit(), expected, "before SIG{end}");
+        signal(app.child.id(), end);
+        app.child.wait().unwrap();
+    }
+    // Its data is where the binary says; nothing of ours is left running on it.
+    let data = fs::read_dir(folder.path().join("pageviews"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    assert!(!data.join("data/postmaster.pid").exists());
+}
+
+#[test]
+fn two_checkouts_run_side_by_side() {
+    let folder = open_folder();
+    let one = App::start(&mut in_checkout(&folder.path().join("one"), folder.path()));
+    let two = App::start(&mut in_checkout(&folder.path().join("two"), folder.path()));
+    one.wait_ready();
+    two.wait_ready();
+    assert_eq!((one.visit(), one.visit(), two.visit()), (1, 2, 1));
+}
+
+#[test]
+fn a_checkout_that_others_cannot_enter_will_do() {
+    let folder = open_folder();
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let app = App::start(&mut in_checkout(&closed.join("checkout"), folder.path()));
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+}
+
+#[test]
+fn an_ordinary_user_can_run_it() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        // Then every other test here shows it.
+        return;
+    }
+    let folder = open_folder();
+    let home = folder.path().join("home");
+    let program = folder.path().join("pageviews");
+    fs::copy(env!("CARGO_BIN_EXE_pageviews"), &program).unwrap();
+    let templates = folder.path().join("templates");
+    fs::create_dir(&templates).unwrap();
+    for entry in fs::read_dir("templates").unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, templates.join(path.file_name().unwrap())).unwrap();
+    }
+    fs::create_dir(&home).unwrap();
+    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", &home)
+        .env("ROCKET_PORT", "0");
+    command
+        .env("ROCKET_PROFILE", "dev")
+        .current_dir(folder.path())
+        .gid(NOBODY)
+        .uid(NOBODY);
+    let app = App::start(&mut command);
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+}
+
+#[test]
+fn data_of_another_major_version_is_named_and_kept() {
+    let folder = open_folder();
+    let checkout = folder.path().join("checkout");
+    drop(App::start(&mut in_checkout(&checkout, folder.path())));
+    let data = fs::read_dir(folder.path().join("pageviews"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path()
+        .join("data");
+    let version = data.join("PG_VERSION");
+    fs::write(&version, "9\n").unwrap();
+    let output = in_checkout(&checkout, folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["PostgreSQL 9", &data.display().to_string(), "install"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert!(version.exists() && data.join("base").exists());
+}

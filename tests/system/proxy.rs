@@ -1,0 +1,146 @@
+//! A TCP proxy before the server that cuts connections at chosen moments of a batch, and claims that the disk is full.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rocket::tokio;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+
+/// When a connection is cut, seen from the batch. One statement is one transaction, so the packet that asks for the
+/// statement asks for its commit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    /// Before any of it was sent.
+    Before,
+    /// In the middle of the packet.
+    Inside,
+    /// When it was sent, while the server works.
+    AfterSending,
+    /// When the server has answered, before any of the answer is passed on.
+    AfterCommit,
+    /// In the middle of the answer.
+    InsideAnswer,
+}
+
+#[derive(Default)]
+struct Orders {
+    cut: Mutex<Option<Cut>>,
+    cuts: AtomicUsize,
+    disk_full: AtomicBool,
+    refusals: AtomicUsize,
+}
+
+/// The proxy. It ends with the test's runtime.
+pub struct Proxy {
+    /// The database, through the proxy.
+    pub url: String,
+    orders: Arc<Orders>,
+}
+
+impl Proxy {
+    /// Before the database at `url`, which is on a Unix socket.
+    pub async fn to(url: &str) -> Self {
+        let (front, back) = url.split_once("@localhost:5432").unwrap();
+        let (path, options) = back.split_once("?host=").unwrap();
+        let socket = format!("{}/.s.PGSQL.5432", options.split('&').next().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let orders = Arc::<Orders>::default();
+        let shared = orders.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (orders, server) = (shared.clone(), UnixStream::connect(&socket).await);
+                tokio::spawn(async move {
+                    // An error ends the connection on both sides, which is what is wanted here.
+                    let _ = relay(client, server?, &orders).await;
+                    std::io::Result::Ok(())
+                });
+            }
+        });
+        Self {
+            url: format!("{front}@{address}{path}?sslmode=disable"),
+            orders,
+        }
+    }
+
+    /// Cuts the connection of the next batch; returns how many were cut so far.
+    pub fn arm(&self, cut: Cut) -> usize {
+        *self.orders.cut.lock().unwrap() = Some(cut);
+        self.cuts()
+    }
+
+    pub fn cuts(&self) -> usize {
+        self.orders.cuts.load(Ordering::SeqCst)
+    }
+
+    /// From now on, whether each batch is refused as PostgreSQL does when its disk is full.
+    pub fn fill_disk(&self, full: bool) {
+        self.orders.disk_full.store(full, Ordering::SeqCst);
+    }
+
+    pub fn refusals(&self) -> usize {
+        self.orders.refusals.load(Ordering::SeqCst)
+    }
+}
+
+async fn relay(
+    mut client: TcpStream,
+    mut server: UnixStream,
+    orders: &Orders,
+) -> std::io::Result<()> {
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let packet = &asked[..read?];
+                if packet.is_empty() {
+                    return Ok(());
+                }
+                // Bind: a statement that was prepared before. The engine's are batches.
+                let is_batch = packet[0] == b'B';
+                if is_batch && orders.disk_full.load(Ordering::SeqCst) {
+                    orders.refusals.fetch_add(1, Ordering::SeqCst);
+                    client.write_all(&disk_full()).await?;
+                    continue;
+                }
+                let cut = if is_batch { orders.cut.lock().unwrap().take() } else { None };
+                if cut.is_some() {
+                    orders.cuts.fetch_add(1, Ordering::SeqCst);
+                }
+                match cut {
+                    Some(Cut::Before) => return Ok(()),
+                    Some(Cut::Inside) => return server.write_all(&packet[..packet.len() / 2]).await,
+                    Some(Cut::AfterSending) => return server.write_all(packet).await,
+                    Some(cut) => {
+                        server.write_all(packet).await?;
+                        let length = server.read(&mut answered).await?;
+                        if cut == Cut::InsideAnswer {
+                            client.write_all(&answered[..length / 2]).await?;
+                        }
+                        return Ok(());
+                    }
+                    None => server.write_all(packet).await?,
+                }
+            }
+            read = server.read(&mut answered) => {
+                let packet = &answered[..read?];
+                if packet.is_empty() {
+                    return Ok(());
+                }
+                client.write_all(packet).await?;
+            }
+        }
+    }
+}
+
+/// ErrorResponse and ReadyForQuery, as the server writes them.
+fn disk_full() -> Vec<u8> {
+    let fields = b"SERROR\0VERROR\0C53100\0Mcould not extend file: No space left on device\0\0";
+    let mut answer = vec![b'E'];
+    answer.extend_from_slice(&(fields.len() as u32 + 4).to_be_bytes());
+    answer.extend_from_slice(fields);
+    answer.extend_from_slice(&[b'Z', 0, 0, 0, 5, b'I']);
+    answer
+}
