@@ -1,0 +1,245 @@
+//! A cluster of its own for each test: a project of its own name on free ports, removed however the test ends.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rocket::serde::json::{self, Value};
+
+/// How long anything may take that ought to happen soon, on a machine that is busy building.
+pub const SOON: Duration = Duration::from_secs(90);
+
+/// A project of docker-compose.yml.
+pub struct Cluster {
+    project: String,
+    environment: Vec<(String, String)>,
+    pub http_port: u16,
+    pub https_port: u16,
+    /// Removes the project as soon as we are gone: a shell that waits for the end of a pipe which we hold.
+    remover: Child,
+}
+
+impl Cluster {
+    /// A cluster that runs and is healthy.
+    pub fn up(environment: &[(&str, &str)]) -> Self {
+        let cluster = Self::new(environment);
+        cluster.compose(&["up", "-d"]);
+        cluster.wait_healthy();
+        cluster
+    }
+
+    fn new(environment: &[(&str, &str)]) -> Self {
+        static BUILD: Once = Once::new();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let project = format!(
+            "pageviews-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let (http_port, https_port) = free_ports();
+        let mut environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        environment.push(("HTTP_PORT".into(), http_port.to_string()));
+        environment.push(("HTTPS_PORT".into(), https_port.to_string()));
+        let remove = format!(
+            "cat; {} -p {project} down --volumes --remove-orphans --timeout 1",
+            program().join(" ")
+        );
+        let remover = Command::new("sh")
+            .args(["-c", &remove])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let cluster = Self {
+            project,
+            environment,
+            http_port,
+            https_port,
+            remover,
+        };
+        // Once for all: two builds at a time would each do all of the work.
+        BUILD.call_once(|| {
+            cluster.compose(&["build"]);
+        });
+        cluster
+    }
+
+    /// Runs compose; its output if it succeeds.
+    pub fn compose(&self, arguments: &[&str]) -> String {
+        succeeded(self.try_compose(arguments), arguments)
+    }
+
+    pub fn try_compose(&self, arguments: &[&str]) -> Output {
+        let program = program();
+        Command::new(&program[0])
+            .args(&program[1..])
+            .args(["-p", &self.project])
+            .args(arguments)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// The ids of the running containers of `service`.
+    pub fn containers(&self, service: &str) -> Vec<String> {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let service = format!("label=com.docker.compose.service={service}");
+        let ids = docker(&[
+            "ps",
+            "-q",
+            "--no-trunc",
+            "--filter",
+            &project,
+            "--filter",
+            &service,
+        ]);
+        ids.lines().map(String::from).collect()
+    }
+
+    /// The ids of all containers, also of those that have ended.
+    pub fn all_containers(&self) -> Vec<String> {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let ids = docker(&["ps", "-aq", "--no-trunc", "--filter", &project]);
+        ids.lines().map(String::from).collect()
+    }
+
+    /// The name of the network that docker-compose.yml calls `name`.
+    pub fn network(&self, name: &str) -> String {
+        format!("{}_{name}", self.project)
+    }
+
+    /// Waits until web, app and db are healthy.
+    pub fn wait_healthy(&self) {
+        for service in ["db", "app", "web"] {
+            eventually(&format!("{service} is healthy"), || {
+                let containers = self.containers(service);
+                for id in &containers {
+                    assert!(
+                        inspect(id)["RestartCount"].as_u64() < Some(5),
+                        "{service} does not stay up"
+                    );
+                }
+                !containers.is_empty()
+                    && containers
+                        .iter()
+                        .all(|id| inspect(id)["State"]["Health"]["Status"] == "healthy")
+            });
+        }
+    }
+
+    /// Kills the first process of the one container of `service`, as a crash would: Docker must not know that
+    /// somebody meant it, or it would not start it again.
+    pub fn crash(&self, service: &str) {
+        let id = &self.containers(service)[0];
+        let pid = inspect(id)["State"]["Pid"].as_u64().unwrap().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-9", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http_port)
+    }
+
+    /// Asks for `path` through Caddy.
+    pub fn get(&self, path: &str) -> minreq::Response {
+        minreq::get(self.url(path)).with_timeout(20).send().unwrap()
+    }
+
+    /// Visits the page and returns the number that it shows.
+    pub fn visit(&self) -> i64 {
+        let answer = self.get("/");
+        number(&answer).unwrap_or_else(|| panic!("{} {:?}", answer.status_code, answer.as_str()))
+    }
+
+    /// `docker-compose run --rm check`: whether it passed, and what it said.
+    pub fn check(&self) -> (bool, String) {
+        let output = self.try_compose(&["run", "--rm", "check"]);
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let logs = self.try_compose(&["logs", "--no-color", "--tail=30"]);
+            eprintln!("{}", String::from_utf8_lossy(&logs.stdout));
+        }
+        drop(self.remover.stdin.take());
+        let _ = self.remover.wait();
+    }
+}
+
+/// The compose program that COMPOSE names.
+fn program() -> Vec<String> {
+    let program = std::env::var("COMPOSE").unwrap_or_else(|_| "docker-compose".into());
+    program.split_whitespace().map(String::from).collect()
+}
+
+/// Two ports that nothing listens on, told apart by being held at the same time.
+fn free_ports() -> (u16, u16) {
+    let held = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
+    let [http, https] = held.map(|listener| listener.local_addr().unwrap().port());
+    (http, https)
+}
+
+/// The number of the view that this answer shows.
+pub fn number(answer: &minreq::Response) -> Option<i64> {
+    let (_, rest) = answer
+        .as_str()
+        .ok()?
+        .split_once(r#"<data id="views" value=""#)?;
+    rest.split('"').next()?.parse().ok()
+}
+
+/// The value of the header `name`, if the answer has it; all of them, if more than once.
+pub fn header(answer: &minreq::Response, name: &str) -> Option<String> {
+    let found = answer
+        .headers
+        .iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let values: Vec<_> = found.map(|(_, value)| value.as_str()).collect();
+    (!values.is_empty()).then(|| values.join(" AND "))
+}
+
+/// Runs docker; its output if it succeeds.
+pub fn docker(arguments: &[&str]) -> String {
+    succeeded(
+        Command::new("docker").args(arguments).output().unwrap(),
+        arguments,
+    )
+}
+
+pub fn inspect(id: &str) -> Value {
+    let mut found: Vec<Value> = json::from_str(&docker(&["inspect", id])).unwrap();
+    found.remove(0)
+}
+
+fn succeeded(output: Output, arguments: &[&str]) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + SOON;
+    while !condition() {
+        assert!(Instant::now() < give_up, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

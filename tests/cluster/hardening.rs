@@ -1,0 +1,206 @@
+//! Each line of hardening as a fact about the running containers.
+
+use std::fs;
+use std::process::Command;
+
+use rocket::serde::json::{Value, json};
+
+use crate::compose::{Cluster, docker, inspect};
+
+#[test]
+#[ignore = "needs Docker"]
+fn containers_have_no_more_than_they_need() {
+    let cluster = Cluster::up(&[]);
+    let pages: Vec<_> = (0..3).map(|_| cluster.visit()).collect();
+    assert_eq!(pages, [1, 2, 3]);
+    for (service, user, capabilities) in [("web", 0, 1 << 10), ("app", 65532, 0), ("db", 999, 0)] {
+        let container = inspect(&cluster.containers(service)[0]);
+        let host = &container["HostConfig"];
+        assert_eq!(host["ReadonlyRootfs"], true, "{service}");
+        assert_eq!(host["Privileged"], false, "{service}");
+        assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped", "{service}");
+        assert_eq!(
+            host["LogConfig"]["Config"],
+            json!({"max-size": "10m", "max-file": "3"}),
+            "{service}"
+        );
+        assert!(host["Memory"].as_u64().unwrap() > 0, "{service}");
+        assert!(host["PidsLimit"].as_u64().unwrap() > 0, "{service}");
+
+        // What the kernel says of the process, not what Docker was told.
+        let pid = container["State"]["Pid"].as_u64().unwrap();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_string()
+        };
+        assert_eq!(field("Uid:"), user.to_string(), "{service}");
+        assert_eq!(field("NoNewPrivs:"), "1", "{service}");
+        let bounding = u64::from_str_radix(&field("CapBnd:"), 16).unwrap();
+        assert_eq!(bounding, capabilities, "{service}: {bounding:x}");
+        let seccomp = field("Seccomp:");
+        assert_eq!(seccomp, "2", "{service}");
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn only_caddy_is_published_and_the_database_has_one_neighbour() {
+    let cluster = Cluster::up(&[]);
+    let bindings = |service: &str| -> Vec<Value> {
+        let container = inspect(&cluster.containers(service)[0]);
+        let ports = container["NetworkSettings"]["Ports"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        ports
+            .into_iter()
+            .filter(|(_, bound)| !bound.is_null())
+            .map(|(port, _)| port.into())
+            .collect()
+    };
+    assert_eq!(bindings("app"), [] as [Value; 0]);
+    assert_eq!(bindings("db"), [] as [Value; 0]);
+    assert_eq!(bindings("web"), ["443/tcp", "443/udp", "80/tcp"]);
+
+    let networks = |service: &str| -> Vec<String> {
+        let container = inspect(&cluster.containers(service)[0]);
+        container["NetworkSettings"]["Networks"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    };
+    assert_eq!(networks("db"), [cluster.network("back")]);
+    assert_eq!(
+        networks("app"),
+        [cluster.network("back"), cluster.network("front")]
+    );
+
+    let address = |service: &str, network: &str| {
+        let container = inspect(&cluster.containers(service)[0]);
+        let found =
+            &container["NetworkSettings"]["Networks"][cluster.network(network)]["IPAddress"];
+        found.as_str().unwrap().to_string()
+    };
+    let connects = |from: &str, ip: &str, port: u16| {
+        let network = cluster.network(from);
+        let dial = format!("timeout 3 bash -c '</dev/tcp/{ip}/{port}'");
+        let run = [
+            "run",
+            "--rm",
+            "--network",
+            &network,
+            "--entrypoint",
+            "sh",
+            "postgres:18",
+            "-c",
+            &dial,
+        ];
+        Command::new("docker")
+            .args(run)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    let (db, app, web) = (
+        address("db", "back"),
+        address("app", "front"),
+        address("web", "front"),
+    );
+    // From the right network, so that a refusal below is one.
+    assert!(connects("back", &db, 5432));
+    assert!(connects("front", &app, 8000));
+    for network in ["front", "outside"] {
+        assert!(!connects(network, &db, 5432), "the database from {network}");
+    }
+    assert!(!connects("outside", &app, 8000), "the app from outside");
+    assert!(
+        !connects("front", &web, 2019),
+        "Caddy's admin API from another container"
+    );
+    // From where there is nothing but the network that Docker gives by default.
+    let strange = ["run", "--rm", "--entrypoint", "sh", "postgres:18", "-c"];
+    for (ip, port) in [(&db, 5432), (&app, 8000)] {
+        let dial = format!("timeout 3 bash -c '</dev/tcp/{ip}/{port}'");
+        assert!(
+            !Command::new("docker")
+                .args(strange)
+                .arg(dial)
+                .output()
+                .unwrap()
+                .status
+                .success()
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_password_is_in_its_file_and_nowhere_else() {
+    let cluster = Cluster::up(&[]);
+    assert_eq!(cluster.visit(), 1);
+    let password = cluster.compose(&["exec", "-T", "db", "cat", "/run/secret/database-password"]);
+    let password = password.trim();
+    assert_eq!(password.len(), 64, "32 random bytes");
+    for id in cluster.all_containers() {
+        assert!(
+            !docker(&["inspect", &id]).contains(password),
+            "docker inspect {id}"
+        );
+    }
+    assert!(
+        !cluster.compose(&["logs", "--no-color"]).contains(password),
+        "logs"
+    );
+    assert!(
+        !docker(&["history", "--no-trunc", "pageviews"]).contains(password),
+        "image"
+    );
+    // Needed, not decoration: over the network nobody gets in without it.
+    let back = cluster.network("back");
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        &back,
+        "postgres:18",
+        "psql",
+        "-wq",
+        "-h",
+        "db",
+        "-U",
+        "pageviews",
+    ];
+    let anonymous = Command::new("docker").args(run).output().unwrap();
+    let said = String::from_utf8_lossy(&anonymous.stderr);
+    assert!(
+        !anonymous.status.success() && said.contains("no password supplied"),
+        "{said}"
+    );
+    // web has no business with it.
+    assert!(
+        !cluster
+            .try_compose(&["exec", "-T", "web", "ls", "/run/secret"])
+            .status
+            .success()
+    );
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_image_is_small_and_has_no_shell() {
+    let cluster = Cluster::up(&[]);
+    let size = inspect("pageviews")["Size"].as_u64().unwrap();
+    assert!(size < 40_000_000, "{size} bytes");
+    assert!(
+        !cluster
+            .try_compose(&["exec", "-T", "app", "sh", "-c", "true"])
+            .status
+            .success()
+    );
+    let own = cluster.try_compose(&["exec", "-T", "app", "/app/pageviews", "health"]);
+    assert!(own.status.success());
+}

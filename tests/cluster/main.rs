@@ -1,0 +1,16 @@
+//! The cluster as it ships: real containers, started by docker-compose, visited through Caddy, broken on purpose.
+//!
+//!     cargo test --test cluster -- --ignored
+//!
+//! Ignored by default, because it needs Docker and takes minutes. COMPOSE="docker compose" chooses Compose v2.
+
+// A test that cannot go on is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+mod compose;
+mod faults;
+mod hardening;
+mod https;
+mod load;
+mod proxying;
+mod running;

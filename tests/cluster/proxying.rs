@@ -1,0 +1,187 @@
+//! The shipped Caddyfile in the shipped Caddy, before stand-ins for the app: one that dies after counting, because the real one
+//! cannot be made to die between two instructions, and one that says what it was told of its visitor.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use crate::compose::{docker, eventually, inspect};
+
+/// Caddy as it ships, on a network of its own with whatever is called `app` there. Removed however the test ends.
+struct Front {
+    network: String,
+    containers: Vec<String>,
+}
+
+impl Front {
+    fn new(name: &str) -> Self {
+        let network = format!("pageviews-{name}-{}", std::process::id());
+        docker(&["network", "create", &network]);
+        Self {
+            network,
+            containers: Vec::new(),
+        }
+    }
+
+    /// The address of this machine on the network.
+    fn gateway(&self) -> String {
+        inspect(&self.network)["IPAM"]["Config"][0]["Gateway"]
+            .as_str()
+            .unwrap()
+            .to_string()
+    }
+
+    /// Runs a container on the network; its id.
+    fn run(&mut self, options: &[&str], command: &[&str]) -> String {
+        let start = ["run", "-d", "--network", &self.network];
+        let id = docker(&[&start, options, &["caddy:2.11"], command].concat())
+            .trim()
+            .to_string();
+        self.containers.push(id.clone());
+        id
+    }
+
+    /// Starts Caddy with the shipped Caddyfile; the URL of its front.
+    fn start(&mut self, options: &[&str]) -> String {
+        let caddyfile = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/Caddyfile:/etc/caddy/Caddyfile:ro"
+        );
+        let shipped = ["-v", caddyfile, "-p", "127.0.0.1::80"];
+        let id = self.run(&[&shipped, options].concat(), &[]);
+        let port = docker(&["port", &id, "80/tcp"])
+            .trim()
+            .rsplit(':')
+            .next()
+            .unwrap()
+            .to_string();
+        let url = format!("http://127.0.0.1:{port}/");
+        eventually("Caddy", || {
+            minreq::get(format!("{url}healthz"))
+                .with_timeout(5)
+                .send()
+                .is_ok()
+        });
+        url
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let remove = |arguments: &[&str]| Command::new("docker").args(arguments).output();
+        for id in &self.containers {
+            let _ = remove(&["rm", "-fv", id]);
+        }
+        let _ = remove(&["network", "rm", &self.network]);
+    }
+}
+
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+const HEADERS: u8 = 1;
+const SETTINGS_FRAME: u8 = 4;
+
+/// Speaks as much HTTP/2 as it takes: answers the first `answers` requests of a connection, counts the next and dies.
+fn serve(mut stream: TcpStream, requests: &AtomicU32, mut answers: u32) -> io::Result<()> {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface)?;
+    stream.write_all(&SETTINGS)?;
+    loop {
+        let mut header = [0; 9];
+        stream.read_exact(&mut header)?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        io::copy(&mut (&mut stream).take(length.into()), &mut io::sink())?;
+        match header[3] {
+            SETTINGS_FRAME if header[4] == 0 => stream.write_all(&[0, 0, 0, 4, 1, 0, 0, 0, 0])?,
+            HEADERS => {
+                requests.fetch_add(1, Ordering::SeqCst);
+                if answers == 0 {
+                    return Ok(());
+                }
+                answers -= 1;
+                // ":status: 200", the whole answer.
+                let mut answer = vec![0, 0, 1, HEADERS, 0x5];
+                answer.extend_from_slice(&header[5..9]);
+                answer.push(0x88);
+                stream.write_all(&answer)?;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_request_whose_app_dies_after_counting_is_sent_once() {
+    let mut front = Front::new("once");
+    let gateway = front.gateway();
+    let listener = TcpListener::bind((gateway.as_str(), 8000)).unwrap();
+    let requests = Arc::new(AtomicU32::new(0));
+    let counted = requests.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let requests = counted.clone();
+            thread::spawn(move || serve(stream, &requests, 1));
+        }
+    });
+
+    let url = front.start(&["--add-host", &format!("app:{gateway}")]);
+
+    let get = || {
+        minreq::get(&url)
+            .with_timeout(20)
+            .send()
+            .unwrap()
+            .status_code
+    };
+    assert_eq!(
+        requests.load(Ordering::SeqCst),
+        0,
+        "/healthz went no further than Caddy"
+    );
+    for round in 1..=5 {
+        assert_eq!(get(), 200);
+        assert_eq!(get(), 502, "the kept connection broke");
+        assert_eq!(
+            requests.load(Ordering::SeqCst),
+            2 * round,
+            "each was sent once"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_visitor_cannot_claim_an_address() {
+    const ECHO: &str = r#"printf '{
+            servers {
+                protocols h1 h2c
+            }
+        }
+        :8000 {
+            respond "address {http.request.header.X-Real-IP} request {http.request.header.X-Request-Id}"
+        }' | caddy run --adapter caddyfile --config -"#;
+    let mut front = Front::new("address");
+    front.run(&["--network-alias", "app"], &["sh", "-c", ECHO]);
+    let url = front.start(&[]);
+    let told = || {
+        let spoofed = minreq::get(&url)
+            .with_header("X-Real-IP", "6.6.6.6")
+            .with_header("X-Request-Id", "mine");
+        spoofed.with_timeout(20).send().unwrap()
+    };
+    eventually("the stand-in", || told().status_code == 200);
+    let told = told();
+    let told = told.as_str().unwrap();
+    // Caddy sees this machine at its own end of the network.
+    assert!(
+        told.starts_with(&format!("address {} request ", front.gateway())),
+        "{told}"
+    );
+    assert!(
+        !told.contains("mine") && !told.contains("6.6.6.6"),
+        "{told}"
+    );
+}

@@ -1,0 +1,104 @@
+//! The cluster when nothing is wrong.
+
+use crate::compose::{Cluster, SOON, eventually, header};
+use crate::load::Visits;
+
+#[test]
+#[ignore = "needs Docker"]
+fn up_from_nothing_it_counts_and_check_passes() {
+    let cluster = Cluster::up(&[]);
+    assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
+
+    let page = cluster.get("/");
+    assert_eq!(header(&page, "cache-control").as_deref(), Some("no-store"));
+    assert_eq!(header(&page, "x-frame-options").as_deref(), Some("DENY"));
+    assert_eq!(
+        header(&page, "x-content-type-options").as_deref(),
+        Some("nosniff")
+    );
+    for name in ["server", "via", "strict-transport-security"] {
+        assert_eq!(header(&page, name), None, "{name}");
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/up", "/favicon.ico"] {
+        assert_eq!(cluster.get(path).status_code, 404, "{path}");
+    }
+    let (passed, said) = cluster.check();
+    assert!(passed, "{said}");
+    for part in ["1 answered", "exactly 60", "PostgreSQL 18", "pass"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    // Three before, sixty-one by the check.
+    assert_eq!(cluster.visit(), 65);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn scaled_up_and_down_under_load_it_loses_no_visit() {
+    let cluster = Cluster::up(&[]);
+    let before = cluster.visit();
+    let visits = Visits::during(&cluster, |visits| {
+        for replicas in [3, 1] {
+            cluster.compose(&["up", "-d", "--scale", &format!("app={replicas}")]);
+            eventually("the new number of replicas", || {
+                cluster.containers("app").len() == replicas
+            });
+            cluster.wait_healthy();
+            let (passed, said) = cluster.check();
+            println!("{said}");
+            assert!(
+                passed && said.contains(&format!("{replicas} answered")),
+                "{said}"
+            );
+            let so_far = visits.acknowledged();
+            eventually("more visits", || visits.acknowledged() > so_far + 50);
+        }
+    });
+    // Each of the two checks visits 61 times, and once more when it sees that others visit too.
+    visits.add_up(cluster.visit() - 1 - before, 122..=124);
+    assert_eq!(
+        visits.refused(),
+        0,
+        "no visit is refused while replicas come and go"
+    );
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn taken_down_and_up_again_the_count_goes_on() {
+    let cluster = Cluster::up(&[]);
+    assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
+    cluster.compose(&["down"]);
+    assert!(cluster.all_containers().is_empty());
+    cluster.compose(&["up", "-d"]);
+    cluster.wait_healthy();
+    assert_eq!(cluster.visit(), 3);
+    cluster.compose(&["down", "--volumes"]);
+    cluster.compose(&["up", "-d"]);
+    cluster.wait_healthy();
+    assert_eq!(cluster.visit(), 1);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_profile_is_switched_by_the_environment() {
+    let cluster = Cluster::up(&[("ROCKET_PROFILE", "dev")]);
+    assert_eq!(cluster.visit(), 1);
+    let logs = cluster.compose(&["logs", "--no-color", "app"]);
+    assert!(logs.contains("profile dev"), "{logs}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn check_names_the_broken_hop() {
+    let cluster = Cluster::up(&[]);
+    for (service, hop) in [("db", "Database"), ("app", "DNS"), ("web", "DNS")] {
+        cluster.compose(&["stop", "-t", "5", service]);
+        let begun = std::time::Instant::now();
+        let (passed, said) = cluster.check();
+        assert!(
+            !passed && said.contains(&format!("look at {hop} first")),
+            "without {service}: {said}"
+        );
+        assert!(begun.elapsed() < SOON);
+    }
+}
