@@ -1,0 +1,136 @@
+"""Load, and what it showed: one run of one subject."""
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import BENCH, Trouble
+from .postgres import Server
+from .processes import cpu_seconds, peak_rss_mib, run, settle, start, wait_until
+from .subjects import Subject
+
+# Longer than any answer takes: 1,024 visitors of the slowest peer wait for seconds.
+TIMEOUT = 60
+
+
+@dataclass
+class Sample:
+    """The figures of one run. Seconds; None where it has no meaning."""
+
+    rate: float
+    p50: float
+    p99: float
+    app_cpu: float | None = None
+    database_cpu: float | None = None
+    views_per_transaction: float | None = None
+    rss: float | None = None
+
+
+class Untrue(Exception):
+    """Why the figures of a run mean nothing."""
+
+
+def measure(subject: Subject, server: Server, connections, warmup, seconds):
+    """Drives a subject over keep-alive connections, between two moments at rest."""
+    wrk(server.programs["wrk"], subject.url, connections, warmup)
+    before = at_rest(subject, server)
+    answered = wrk(server.programs["wrk"], subject.url, connections, seconds)
+    after = at_rest(subject, server)
+    app_cpu, database_cpu, transactions, counted = (b - a for a, b in zip(before, after))
+    problems = {kind: answered[kind] for kind in ("status", "connect", "read", "write", "timeout") if answered[kind]}
+    if problems:
+        raise Untrue(f"wrk saw errors: {problems}")
+    if not answered["requests"]:
+        raise Untrue("nothing was answered")
+    if not subject.database:
+        counted = answered["requests"]
+    # What wrk had asked but not read when its time was up may be counted or not: one per connection.
+    elif not answered["requests"] <= counted <= answered["requests"] + connections:
+        raise Untrue(f"{answered['requests']} views were answered and {counted} counted, over {connections} connections")
+    return Sample(
+        rate=answered["requests"] / answered["seconds"],
+        p50=answered["p50"],
+        p99=answered["p99"],
+        app_cpu=app_cpu / counted,
+        database_cpu=database_cpu / counted if subject.database else None,
+        views_per_transaction=counted / transactions if subject.database and transactions else None,
+        rss=peak_rss_mib(subject.pids[0]),
+    )
+
+
+def at_rest(subject: Subject, server: Server):
+    """CPU seconds of the subject and of the database, transactions and views so far."""
+    settle([*subject.pids, server.process.pid])
+    app_cpu, database_cpu = sum(map(cpu_seconds, subject.pids)), server.cpu_seconds()
+    counted = int(server.sql(subject.count, subject.database)) if subject.database else 0
+    return app_cpu, database_cpu, server.transactions(), counted
+
+
+def wrk(program, url, connections, seconds):
+    """Requests over `connections` for `seconds`. One thread: it feeds many times what these subjects eat."""
+    output = run(
+        [
+            program,
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            f"--timeout={TIMEOUT}s",
+            "-s",
+            str(BENCH / "harness/report.lua"),
+            url,
+        ],
+        timeout=seconds + TIMEOUT,
+    )
+    for line in output.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    raise Trouble(f"wrk printed no result: {output!r}")
+
+
+def pgbench(server: Server, folder: Path, connections, warmup, seconds):
+    """pgbench doing one UPDATE per view: no HTTP, no page, as many database connections as visitors."""
+    with ExitStack() as stack:
+        database = server.fresh(stack, "bench_pgbench")
+        server.migrate(database)
+        server.sql("INSERT INTO pages (page, views) VALUES ('/', 0)", database)
+        script, log, latencies = folder / "update.sql", folder / "pgbench.log", folder / "pgbench_latencies"
+        script.write_text("UPDATE pages SET views = views + 1 WHERE page = '/' RETURNING views;\n")
+        for old in folder.glob(f"{latencies.name}.*"):
+            old.unlink()
+        # Ended by us: by its own clock it would count the time that a thousand clients take to connect.
+        arguments = ["-n", "-M", "prepared", "-T", "600", "-c", connections, "-j", min(2, connections), "-f", script]
+        process = start(
+            stack,
+            [server.programs["pgbench"], *arguments, "-l", f"--log-prefix={latencies}", database],
+            log,
+            env=server.environment,
+        )
+        now = "SELECT extract(epoch FROM clock_timestamp()), views FROM pages WHERE page = '/'"
+
+        def counted():
+            moment, views = server.sql(now, database).split()
+            return float(moment), int(views)
+
+        wait_until(lambda: counted()[1] > 0, process, log, within=60)
+        time.sleep(warmup)
+        before, cpu = counted(), server.cpu_seconds()
+        time.sleep(seconds)
+        cpu, after = server.cpu_seconds() - cpu, counted()
+        if process.poll() is not None:
+            raise Untrue(f"pgbench ended: {log.read_text()!r}")
+    elapsed, views = (b - a for a, b in zip(before, after))
+    # client, transaction, microseconds, script, epoch, microseconds of it
+    lines = [line.split() for file in folder.glob(f"{latencies.name}.*") for line in file.read_text().splitlines()]
+    took = sorted(
+        int(line[2]) / 1e6 for line in lines if len(line) == 6 and before[0] <= int(line[4]) + int(line[5]) / 1e6 <= after[0]
+    )
+    if not took:
+        raise Untrue("pgbench finished no transaction")
+    return Sample(
+        rate=views / elapsed,
+        p50=took[len(took) // 2],
+        p99=took[len(took) * 99 // 100],
+        database_cpu=cpu / views,
+    )

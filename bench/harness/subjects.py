@@ -1,0 +1,201 @@
+"""What is measured: each subject is started afresh for a run, with a database of its own."""
+
+import json
+import os
+import re
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from . import BENCH, ROOT
+from .postgres import Server
+from .processes import free_port, get, listening, run, start, wait_until
+
+TEN_YEARS = 3650
+
+
+@dataclass
+class Subject:
+    """Something that answers requests, and counts them."""
+
+    port: int
+    path: str
+    # Its processes, the database's apart. The first is the one whose memory is of interest.
+    pids: list
+    # Where, and with which statement, the views are counted. None: nothing durable counts them.
+    database: str | None = None
+    count: str | None = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}{self.path}"
+
+
+@dataclass
+class Subjects:
+    """Starts subjects."""
+
+    programs: dict
+    server: Server
+    folder: Path
+    caddy: str | None = None
+    python: Path | None = None
+    # Versions of the Django database by the views in them.
+    templates: dict = field(default_factory=dict)
+
+    @contextmanager
+    def ours(self, earlier=0, **environment):
+        """The real program, with `earlier` views and their history over ten years."""
+        with ExitStack() as stack:
+            subject = self.rocket(stack, "pageviews", "/", environment)
+            subject.count = "SELECT coalesce(max(views), 0) FROM pages WHERE page = '/'"
+            if earlier:
+                self.server.sql(
+                    f"INSERT INTO pages (page, views) VALUES ('/', {earlier}) "
+                    "ON CONFLICT (page) DO UPDATE SET views = excluded.views",
+                    subject.database,
+                )
+                self.server.sql(
+                    "INSERT INTO days (page, day, views_before) "
+                    f"SELECT '/', current_date - ago, {earlier} / {TEN_YEARS} * ({TEN_YEARS} - ago) "
+                    f"FROM generate_series(1, {TEN_YEARS}) AS ago",
+                    subject.database,
+                )
+                self.server.sql("VACUUM ANALYZE", subject.database)
+            yield subject
+
+    @contextmanager
+    def page(self, **environment):
+        """No database."""
+        with ExitStack() as stack:
+            yield replace(self.rocket(stack, "peers", "/peers/page", environment), database=None)
+
+    @contextmanager
+    def update(self):
+        """One UPDATE of one row per view."""
+        with ExitStack() as stack:
+            subject = self.rocket(stack, "peers", "/peers/update", {})
+            self.server.sql("INSERT INTO pages (page, views) VALUES ('/peers/update', 0)", subject.database)
+            subject.count = "SELECT views FROM pages WHERE page = '/peers/update'"
+            yield subject
+
+    @contextmanager
+    def insert(self):
+        """One row per view and COUNT(*)."""
+        with ExitStack() as stack:
+            subject = self.rocket(stack, "peers", "/peers/insert", {})
+            self.server.sql(
+                "CREATE TABLE peer_views (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+                " page text NOT NULL, at timestamptz NOT NULL DEFAULT now())",
+                subject.database,
+            )
+            subject.count = "SELECT count(*) FROM peer_views"
+            yield subject
+
+    def rocket(self, stack, program, path, environment):
+        """A Rocket program, configured as it ships."""
+        port, log = free_port(), self.folder / f"{program}.log"
+        database = self.server.fresh(stack, f"bench_{program}")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROCKET_", "PG", "DATABASE_"))}
+        own = {
+            "ROCKET_PROFILE": "prod",
+            "ROCKET_ADDRESS": "127.0.0.1",
+            "ROCKET_PORT": str(port),
+            "DATABASE_URL": f"{self.server.url}/{database}",
+        }
+        process = start(stack, [self.programs[program]], log, cwd=ROOT, env=clean | own | environment)
+        wait_until(lambda: (get(port, "/readyz") or [0])[0] == 200, process, log)
+        return Subject(port, path, [process.pid], database)
+
+    @contextmanager
+    def behind_caddy(self, upstream):
+        """Caddy in front of a subject."""
+        with ExitStack() as stack:
+            subject = stack.enter_context(upstream)
+            port, log, file = free_port(), self.folder / "caddy.log", self.folder / "caddy.json"
+            file.write_text(json.dumps(self.caddy_config(port, f"127.0.0.1:{subject.port}")))
+            process = start(stack, [self.caddy, "run", "--config", file], log, env=self.caddy_environment(port))
+            wait_until(lambda: listening(port), process, log)
+            yield replace(subject, port=port, pids=[process.pid, *subject.pids])
+
+    def caddy_environment(self, port):
+        """The environment that docker-compose.yml gives Caddy, with the site on `port`."""
+        compose = (ROOT / "docker-compose.yml").read_text()
+        tuning = re.findall(r"""^ +(GOGC|GOMEMLIMIT|GOMAXPROCS): "?([^\s"]+)"?$""", compose, re.MULTILINE)
+        folders = {name: str(self.folder / "caddy-data") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+        return os.environ | dict(tuning) | folders | {"SITE_ADDRESS": f":{port}"}
+
+    def caddy_config(self, port, upstream):
+        """Our Caddyfile as Caddy itself understands it, with the upstream and the addresses of this machine."""
+        adapt = [self.caddy, "adapt", "--adapter", "caddyfile", "--config", str(ROOT / "Caddyfile")]
+        config = json.loads(run(adapt, env=self.caddy_environment(port)))
+        config["admin"] = {"disabled": True, "config": {"persist": False}}
+        http = config["apps"]["http"]
+        # The site alone, without the ports that the cluster uses within.
+        http["servers"] = {
+            name: server | {"listen": [f"127.0.0.1:{port}"]}
+            for name, server in http["servers"].items()
+            if f":{port}" in server["listen"]
+        }
+        point_to(upstream, http["servers"])
+        return config
+
+    def prepare_django(self, stack, sizes):
+        """Makes a database with each number of earlier views, to be copied for each run."""
+        for size in sizes:
+            name = self.templates[size] = self.server.fresh(stack, f"django_{size}")
+            run(
+                [str(self.python / "python"), "manage.py", "migrate", "--verbosity=0"],
+                cwd=BENCH / "django",
+                env=self.django_environment(name),
+            )
+            if size:
+                self.server.sql(
+                    "INSERT INTO pageviews_view (page, at) "
+                    f"SELECT '/', now() - random() * interval '1 year' FROM generate_series(1, {size})",
+                    name,
+                )
+            # What autovacuum would have done by then: COUNT(*) is faster for it.
+            self.server.sql("VACUUM ANALYZE", name)
+
+    def django_environment(self, database):
+        return self.server.environment | {
+            "PGDATABASE": database,
+            "PYTHONPYCACHEPREFIX": str(self.folder / "pycache"),
+        }
+
+    @contextmanager
+    def django(self, earlier):
+        """nginx, gunicorn and Django."""
+        with ExitStack() as stack:
+            database = self.server.fresh(stack, "bench_django", self.templates[earlier])
+            upstream, port = free_port(), free_port()
+            log = self.folder / "gunicorn.log"
+            gunicorn = start(
+                stack,
+                [self.python / "gunicorn", "--workers=5", f"--bind=127.0.0.1:{upstream}", "pageviews.wsgi"],
+                log,
+                cwd=BENCH / "django",
+                env=self.django_environment(database),
+            )
+            # Not a view: no page has this address, so nothing is counted.
+            wait_until(lambda: get(upstream, "/ready"), gunicorn, log)
+            log = self.folder / "nginx.log"
+            template = (BENCH / "django/nginx.conf").read_text()
+            file = self.folder / "nginx.conf"
+            file.write_text(template.replace("@LISTEN@", f"127.0.0.1:{port}").replace("@UPSTREAM@", f"127.0.0.1:{upstream}"))
+            nginx = start(stack, [self.programs["nginx"], "-p", f"{self.folder}/", "-e", "stderr", "-c", file], log)
+            wait_until(lambda: listening(port), nginx, log)
+            yield Subject(port, "/", [nginx.pid, gunicorn.pid], database, "SELECT count(*) FROM pageviews_view")
+
+
+def point_to(upstream, part):
+    """Replaces the upstreams of every reverse proxy in a part of Caddy's configuration."""
+    if isinstance(part, dict):
+        if part.get("handler") == "reverse_proxy":
+            part.pop("dynamic_upstreams", None)
+            part["upstreams"] = [{"dial": upstream}]
+        part = list(part.values())
+    if isinstance(part, list):
+        for child in part:
+            point_to(upstream, child)
