@@ -10,7 +10,9 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Dict;
 use figment::{Figment, Metadata, Source};
+use sqlx::postgres::PgConnectOptions;
 
+use crate::page::Pages;
 use crate::{database, views};
 
 /// Where the database's settings stand in the figment.
@@ -133,6 +135,7 @@ impl Config {
             }
         }
         views::Settings::of(&figment)?;
+        Pages::of(&figment)?;
         let config = Self {
             profile,
             figment,
@@ -140,7 +143,7 @@ impl Config {
             root,
         };
         if config.has_database() {
-            database::connect_options(&config.figment.focus(DATABASE))?;
+            config.connect_options()?;
         } else if profile == Profile::Prod {
             return Err(Error::new(
                 format!("{DATABASE}.url"),
@@ -156,6 +159,14 @@ impl Config {
     /// Whether a database is configured.
     pub fn has_database(&self) -> bool {
         self.figment.contains(&format!("{DATABASE}.url"))
+    }
+
+    /// How to connect to the database.
+    ///
+    /// # Errors
+    /// As of [`database::connect_options`].
+    pub fn connect_options(&self) -> Result<PgConnectOptions, Error> {
+        database::connect_options(&self.figment.focus(DATABASE))
     }
 
     /// The same configuration with another database.

@@ -30,6 +30,7 @@ pub fn rocket(config: &config::Config) -> Rocket<Build> {
         .attach(database::Db::init())
         .attach(views::stage())
         .attach(templates::stage())
+        .attach(page::stage())
         .attach(home::stage())
         .attach(health::stage())
         .attach(errors::stage())

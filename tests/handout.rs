@@ -99,7 +99,7 @@ proptest! {
                 Step::Arrive { writer, page } => {
                     attempted[page] += 1;
                     arrivals += 1;
-                    writers[writer].waiting.push((PAGES[page].into(), arrivals));
+                    writers[writer].waiting.push((PAGES[page].parse().unwrap(), arrivals));
                 }
                 Step::Send { writer: id, fate } => {
                     let writer = &mut writers[id];

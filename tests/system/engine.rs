@@ -67,7 +67,7 @@ impl Load {
                         if stop.load(Ordering::Relaxed) {
                             break;
                         }
-                        match views.count(Page::from(*page)).await {
+                        match views.count(page.parse().unwrap()).await {
                             Ok(number) => {
                                 account.numbers.entry(page).or_default().push(number);
                                 acknowledged.fetch_add(1, Ordering::Relaxed);

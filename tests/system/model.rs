@@ -39,16 +39,16 @@ async fn pages_are_counted_apart_and_by_utc_day() {
     let url = support::database().await;
     let views = engine(&url).await;
     for expected in 1..=3 {
-        assert_eq!(views.count("a".into()).await.unwrap(), expected);
+        assert_eq!(views.count("a".parse().unwrap()).await.unwrap(), expected);
     }
-    assert_eq!(views.count("b".into()).await.unwrap(), 1);
+    assert_eq!(views.count("b".parse().unwrap()).await.unwrap(), 1);
     let mut admin = support::connect(&url).await;
     // As if it had all been yesterday; midnight passes, and the count goes on.
     sqlx::query("UPDATE days SET day = day - 1")
         .execute(&mut admin)
         .await
         .unwrap();
-    assert_eq!(views.count("a".into()).await.unwrap(), 4);
+    assert_eq!(views.count("a".parse().unwrap()).await.unwrap(), 4);
     let by_day = "SELECT page, array_agg(views ORDER BY day) FROM (
             SELECT page, day, lead(views_before, 1, views) OVER (PARTITION BY page ORDER BY day) - views_before AS views
             FROM days JOIN pages USING (page)
