@@ -164,7 +164,8 @@ impl NotReady {
         }
     }
 
-    fn because_of(problem: &sqlx::Error) -> Self {
+    /// What `problem` means.
+    pub fn because_of(problem: &sqlx::Error) -> Self {
         match problem {
             sqlx::Error::Migrate(_) => Self::Migrating,
             sqlx::Error::PoolTimedOut => Self::Slow,

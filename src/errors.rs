@@ -9,6 +9,7 @@ use rocket::{catch, catchers};
 use rocket_dyn_templates::{Template, context};
 
 use crate::database::NotReady;
+use crate::page::NotCounted;
 use crate::views::Uncounted;
 
 /// Seconds after which to try again: about as many as a database takes to restart.
@@ -19,8 +20,22 @@ const RETRY_AFTER: &str = "2";
 pub enum Error {
     /// A view has no number.
     Uncounted(Uncounted),
-    /// A browser asked for a page that nobody looks at yet: see [`crate::home`].
+    /// A browser asked for a page that nobody looks at yet: see [`crate::visit`].
     Speculative,
+    /// No page that is counted has this name.
+    NotCounted,
+    /// The address has only these methods.
+    MethodNotAllowed(&'static str),
+    /// A value in the query is not acceptable, for this reason.
+    Unacceptable(&'static str),
+    /// Too many look at changing totals already.
+    TooManyStreams,
+}
+
+impl From<NotCounted> for Error {
+    fn from(_: NotCounted) -> Self {
+        Self::NotCounted
+    }
 }
 
 impl From<Uncounted> for Error {
@@ -48,6 +63,23 @@ impl<'r> Responder<'r, 'static> for Error {
             Self::Speculative => Answer {
                 advice: "Visits are counted here, so the page waits for the visit.",
                 retry_after: None,
+                ..unavailable
+            },
+            Self::NotCounted => Answer {
+                advice: "No page of this name is counted here. Nothing was counted.",
+                ..Answer::to(Status::NotFound)
+            },
+            Self::MethodNotAllowed(allowed) => {
+                let mut response = Answer::to(Status::MethodNotAllowed).respond_to(request)?;
+                response.set_raw_header("Allow", allowed);
+                return Ok(response);
+            }
+            Self::Unacceptable(advice) => Answer {
+                advice,
+                ..Answer::to(Status::UnprocessableEntity)
+            },
+            Self::TooManyStreams => Answer {
+                advice: "Too many look at this already. The number is right without; reload to see it.",
                 ..unavailable
             },
         };
@@ -90,8 +122,11 @@ impl<'r> Responder<'r, 'static> for Answer {
             json!({ "status": status.code, "title": title, "detail": advice })
                 .respond_to(request)?
         } else {
-            Template::render("error", context! { status: status.code, title, advice })
-                .respond_to(request)?
+            Template::render(
+                "error",
+                context! { status: status.code, title, advice, reference: "" },
+            )
+            .respond_to(request)?
         };
         if let Some(seconds) = retry_after {
             response.set_raw_header("Retry-After", seconds);

@@ -1,65 +1,45 @@
 //! The page `/`: a visit counts one view and shows its number.
 
-use rocket::data::Data;
 use rocket::fairing::AdHoc;
 use rocket::futures::stream::{self, Stream};
-use rocket::http::{ContentType, Header, Method, Status};
-use rocket::request::{self, FromRequest, Request};
+use rocket::http::{ContentType, Header};
 use rocket::response::stream::ByteStream;
-use rocket::route::{BoxFuture, Outcome, Route};
-use rocket::{Responder, State, get, head, options, routes};
-use rocket_dyn_templates::{Template, context};
+use rocket::{Responder, State, get, head, routes};
+use rocket_dyn_templates::{Metadata, Template, context};
 
-use crate::errors::{Answer, Error};
+use crate::chart::Chart;
+use crate::database::Db;
+use crate::errors::Error;
+use crate::methods;
 use crate::page::Page;
 use crate::views::Views;
+use crate::visit::{Speculative, Visit};
 
 /// The name of this replica: its host name, which is the container's id in a cluster.
 struct Replica(String);
-
-/// A person's request for a page, as opposed to a browser's guess that there may be one.
-struct Visit;
-
-/// A speculative prefetch. It must fail: only then does the real visit ask again, and count.
-/// See <https://wicg.github.io/nav-speculation/prefetch.html>.
-#[derive(Debug)]
-struct Speculative;
-
-impl From<Speculative> for Error {
-    fn from(_: Speculative) -> Self {
-        Self::Speculative
-    }
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for Visit {
-    type Error = Speculative;
-
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, Speculative> {
-        let speculative = ["Sec-Purpose", "Purpose", "X-Moz"]
-            .iter()
-            .filter_map(|name| request.headers().get_one(name))
-            .any(|value| value.contains("prefetch") || value.contains("prerender"));
-        if speculative {
-            request::Outcome::Error((Status::ServiceUnavailable, Speculative))
-        } else {
-            request::Outcome::Success(Self)
-        }
-    }
-}
 
 #[get("/")]
 async fn visit(
     visit: Result<Visit, Speculative>,
     views: &State<Views>,
+    chart: &State<Chart>,
+    db: &Db,
+    templates: Metadata<'_>,
     replica: &State<Replica>,
 ) -> Result<Template, Error> {
     let Visit = visit?;
     let database = views.readiness().server()?;
     let page = Page::home();
     let number = views.count(page.clone()).await?;
-    let context =
-        context! { page: page.as_str(), number, replica: &replica.0, database: &*database };
+    let drawing = chart.drawing(db, &templates).await;
+    let context = context! {
+        page: page.as_str(),
+        number,
+        today: (number - drawing.before_today).max(0),
+        chart: &drawing.html,
+        replica: &replica.0,
+        database: &*database,
+    };
     Ok(Template::render("home", context))
 }
 
@@ -70,44 +50,29 @@ fn preview() -> (ContentType, ByteStream<impl Stream<Item = &'static [u8]>>) {
     (ContentType::HTML, ByteStream(stream::empty()))
 }
 
-/// How all pages look. A file, and not in the pages, so that their content policy can forbid everything else.
-#[get("/style.css")]
-fn style() -> Style {
-    Style {
-        css: include_str!("style.css"),
-        cached: Header::new("Cache-Control", "max-age=3600"),
+/// A file that the page names, and not in the page, so that its content policy can forbid everything else.
+#[derive(Responder)]
+struct File(&'static str, ContentType, Header<'static>);
+
+impl File {
+    fn new(content: &'static str, kind: ContentType) -> Self {
+        Self(content, kind, Header::new("Cache-Control", "max-age=3600"))
     }
 }
 
-#[derive(Responder)]
-#[response(content_type = "css")]
-struct Style {
-    css: &'static str,
-    cached: Header<'static>,
+#[get("/style.css")]
+fn style() -> File {
+    File::new(include_str!("home/style.css"), ContentType::CSS)
 }
 
-/// The methods that `/` understands.
-const ALLOWED: &str = "GET, HEAD, OPTIONS";
-
-#[derive(Responder)]
-#[response(status = 204)]
-struct Methods((), Header<'static>);
-
-#[options("/")]
-fn methods() -> Methods {
-    Methods((), Header::new("Allow", ALLOWED))
+#[get("/live.js")]
+fn script() -> File {
+    File::new(include_str!("home/live.js"), ContentType::JavaScript)
 }
 
-#[derive(Responder)]
-struct NotAllowed(Answer, Header<'static>);
-
-/// Every other method: Rocket would say 404 of a page that is there.
-fn not_allowed<'r>(request: &'r Request<'_>, _: Data<'r>) -> BoxFuture<'r> {
-    let answer = NotAllowed(
-        Answer::to(Status::MethodNotAllowed),
-        Header::new("Allow", ALLOWED),
-    );
-    Box::pin(async move { Outcome::from(request, answer) })
+#[get("/icon.svg")]
+fn icon() -> File {
+    File::new(include_str!("home/icon.svg"), ContentType::SVG)
 }
 
 /// Serves the page.
@@ -119,11 +84,8 @@ pub fn stage() -> AdHoc {
             .into_owned();
         rocket
             .manage(Replica(replica))
-            .mount("/", routes![visit, preview, methods, style])
-            .mount(
-                "/",
-                [Method::Post, Method::Put, Method::Patch, Method::Delete]
-                    .map(|method| Route::new(method, "/", not_allowed)),
-            )
+            .manage(Chart::default())
+            .mount("/", routes![visit, preview, style, script, icon])
+            .mount("/", methods::others("/", |_| methods::READ))
     })
 }

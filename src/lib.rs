@@ -2,6 +2,7 @@
 //!
 //! This file is the table of contents; `ARCHITECTURE.md` is the map.
 
+pub mod chart;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -9,11 +10,13 @@ pub mod database;
 pub mod errors;
 pub mod health;
 pub mod home;
+pub mod methods;
 pub mod page;
 #[cfg(feature = "private-postgres")]
 pub mod private_postgres;
 pub mod templates;
 pub mod views;
+pub mod visit;
 
 use rocket::fairing::AdHoc;
 use rocket::http::Header;

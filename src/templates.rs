@@ -4,8 +4,8 @@ use rocket::fairing::Fairing;
 use rocket_dyn_templates::Template;
 use rocket_dyn_templates::minijinja::UndefinedBehavior;
 
-/// Every file in `templates/`, without `.html.j2`.
-pub const NAMES: [&str; 3] = ["base", "error", "home"];
+/// Every file in `templates/`, without `.html.j2` or `.svg.j2`.
+pub const NAMES: [&str; 5] = ["badge", "base", "chart", "error", "home"];
 
 /// Loads the templates.
 pub fn stage() -> impl Fairing {

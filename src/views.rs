@@ -4,6 +4,7 @@
 //! committed. While one batch commits, the next gathers: no timer, no delay when idle. See "The engine" in ARCHITECTURE.md.
 
 pub mod batch;
+pub mod history;
 pub mod ledger;
 
 use std::num::NonZeroU16;

@@ -1,8 +1,13 @@
 //! What the database does with a batch: it adds it exactly once, however often it is sent.
 
-use sqlx::PgConnection;
 use sqlx::error::ErrorKind;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
+
+use crate::page::Page;
+
+/// The largest number that a page may be set to. A script reads numbers exactly up to 2^53, and this leaves room to count on.
+pub const LARGEST: i64 = 1_000_000_000_000_000;
 
 /// Adds the batch $2 of the writer $1: $4 views to the pages $3. One statement, so one transaction and one round trip.
 ///
@@ -12,6 +17,8 @@ use uuid::Uuid;
 ///
 /// Rows are locked in one order everywhere: pages by name, their days by name, the writer's own. The day is taken when the page
 /// is locked, and not when the transaction began, so that days follow each other as the totals do.
+///
+/// Whoever listens on [`CHANNEL`] hears of each page's new total when it is committed: see [`crate::live`].
 const ADD: &str = r#"
     WITH added AS (
         SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
@@ -27,11 +34,22 @@ const ADD: &str = r#"
         ON CONFLICT DO NOTHING
     )
     INSERT INTO writers AS w (writer, batch, totals)
-    SELECT $1, $2, array_agg(views ORDER BY page) FROM total
+    SELECT $1, $2, array_agg(views ORDER BY page) FROM (
+        SELECT page, views, pg_notify('views', views || ' ' || page) FROM total
+    ) AS told
     ON CONFLICT (writer) DO UPDATE SET
         batch = CASE WHEN w.batch < excluded.batch THEN excluded.batch END,
         totals = excluded.totals
     RETURNING totals"#;
+
+/// Where whoever wants to know of new totals listens.
+pub const CHANNEL: &str = "views";
+
+/// What was told on [`CHANNEL`]: a total, and the name of its page.
+pub fn told(payload: &str) -> Option<(i64, &str)> {
+    let (views, page) = payload.split_once(' ')?;
+    Some((views.parse().ok()?, page))
+}
 
 /// Makes `writer` known, as one that has committed nothing yet, unless it is known. Writes in either case: a database
 /// that takes no writes is not one to count in.
@@ -81,4 +99,57 @@ pub async fn add(
         added => added?,
     };
     totals.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// What became of a [`set`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Set {
+    /// It was done.
+    Done {
+        /// The views before.
+        before: i64,
+    },
+    /// It was not: numbers would be shown a second time.
+    Refused {
+        /// The views now.
+        now: i64,
+    },
+}
+
+/// Lets `page` go on counting from `views`, less than which it has only if `repeat_numbers`. Its days keep their views; if
+/// there are not so many left, the oldest days lose theirs.
+///
+/// # Errors
+/// The database did not confirm.
+pub async fn set(
+    connection: &mut PgConnection,
+    page: &Page,
+    views: i64,
+    repeat_numbers: bool,
+) -> Result<Set, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    // Locks the row, as a batch does, and first: a page that is not there could be counted between a look and a change.
+    let before: i64 = sqlx::query_scalar(
+        "INSERT INTO pages AS p (page, views) VALUES ($1, 0)
+         ON CONFLICT (page) DO UPDATE SET views = p.views RETURNING views",
+    )
+    .bind(page.as_str())
+    .fetch_one(&mut *transaction)
+    .await?;
+    if views < before && !repeat_numbers {
+        return Ok(Set::Refused { now: before });
+    }
+    sqlx::query(
+        "WITH moved AS (
+            UPDATE days SET views_before = greatest(views_before + $2 - $3, 0) WHERE page = $1
+        )
+        UPDATE pages SET views = $2 WHERE page = $1 RETURNING pg_notify('views', views || ' ' || page)",
+    )
+    .bind(page.as_str())
+    .bind(views)
+    .bind(before)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Set::Done { before })
 }

@@ -8,6 +8,7 @@
 mod binary;
 mod configuration;
 mod engine;
+mod history;
 mod hostile;
 mod model;
 mod outage;

@@ -50,9 +50,23 @@ pub async fn counted(url: &str, page: &str) -> i64 {
         .unwrap()
 }
 
+/// How many pages have a row.
+pub async fn rows(url: &str) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM pages")
+        .fetch_one(&mut connect(url).await)
+        .await
+        .unwrap()
+}
+
 /// The application in this process, on the database at `url`, ready.
 pub async fn client(url: &str) -> Client {
-    let config = Config::of(Profile::Dev).unwrap().with_database(url);
+    client_of(url, &[]).await
+}
+
+/// The same, which counts `pages` besides `/`.
+pub async fn client_of(url: &str, pages: &[&str]) -> Client {
+    let mut config = Config::of(Profile::Dev).unwrap().with_database(url);
+    config.figment = config.figment.merge(("pages", pages));
     let client = Client::untracked(pageviews::rocket(&config)).await.unwrap();
     let give_up = Instant::now() + SOON;
     while client.get("/readyz").dispatch().await.status().code != 200 {
