@@ -10,6 +10,7 @@ pub mod database;
 pub mod errors;
 pub mod health;
 pub mod home;
+pub mod live;
 pub mod methods;
 pub mod page;
 #[cfg(feature = "private-postgres")]
@@ -35,6 +36,7 @@ pub fn rocket(config: &config::Config) -> Rocket<Build> {
         .attach(templates::stage())
         .attach(page::stage())
         .attach(home::stage())
+        .attach(live::stage())
         .attach(health::stage())
         .attach(errors::stage())
         .attach(AdHoc::on_response("No store", |_, response| {

@@ -10,6 +10,7 @@ mod configuration;
 mod engine;
 mod history;
 mod hostile;
+mod live;
 mod model;
 mod outage;
 mod page;

@@ -1,0 +1,205 @@
+//! Totals as they change, from whichever replica, and what that costs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{self, App, binary, eventually, signal, wait};
+
+/// An open stream.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    fn open(app: &App, path: &str) -> Self {
+        let mut stream = TcpStream::connect(&app.address).unwrap();
+        stream.set_read_timeout(Some(support::SOON)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.0.read_line(&mut line).unwrap() {
+            0 => None,
+            _ => Some(line.trim_end().into()),
+        }
+    }
+
+    /// The next message. `None` at the end.
+    fn next(&mut self) -> Option<i64> {
+        loop {
+            if let Some(data) = self.line()?.strip_prefix("data:") {
+                return Some(data.parse().unwrap());
+            }
+        }
+    }
+
+    /// Waits until `total` is told.
+    fn until(&mut self, total: i64) {
+        while self.next().unwrap() != total {}
+    }
+}
+
+#[test]
+fn a_view_counted_by_one_replica_shows_on_the_other() {
+    let url = wait(support::database());
+    let [one, other] = [(); 2].map(|()| App::on(&url));
+    one.wait_ready();
+    other.wait_ready();
+    let mut stream = Stream::open(&other, "/live");
+    assert_eq!(stream.next(), Some(0), "what it is now comes at once");
+    for number in 1..=3 {
+        assert_eq!(one.visit(), number);
+        stream.until(number);
+    }
+    // Whoever comes later begins where the count is, and all hear of the same.
+    let mut late = Stream::open(&other, "/live");
+    assert_eq!(late.next(), Some(3));
+    assert_eq!(other.visit(), 4);
+    stream.until(4);
+    late.until(4);
+}
+
+#[test]
+fn each_stream_follows_one_page_that_is_counted() {
+    let url = wait(support::database());
+    let app = App::start(
+        binary()
+            .env("DATABASE_URL", &url)
+            .env("ROCKET_PAGES", r#"["blog/*"]"#),
+    );
+    app.wait_ready();
+    assert_eq!(app.get("/live/other").status_code, 404);
+    let mut blog = Stream::open(&app, "/live/blog/a");
+    let mut home = Stream::open(&app, "/live");
+    assert_eq!((blog.next(), home.next()), (Some(0), Some(0)));
+    assert_eq!(app.visit(), 1);
+    home.until(1);
+    app.get("/badge/blog/a.svg");
+    assert_eq!(blog.next(), Some(1), "and nothing of the other page's");
+    assert_eq!(wait(support::rows(&url)), 2);
+}
+
+#[test]
+fn many_views_are_a_few_messages() {
+    let app = App::on(wait(support::database()));
+    app.wait_ready();
+    let mut stream = Stream::open(&app, "/live");
+    assert_eq!(stream.next(), Some(0));
+    let begun = Instant::now();
+    let views = 400;
+    let messages = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut messages = 1;
+            while stream.next().unwrap() != views {
+                messages += 1;
+            }
+            messages
+        });
+        for _ in 0..views {
+            app.visit();
+        }
+        reader.join().unwrap()
+    });
+    // Four a second, and the first.
+    let most = begun.elapsed().as_millis() / 250 + 1;
+    assert!(messages <= most, "{messages} messages, at most {most}");
+}
+
+#[test]
+fn it_goes_on_after_the_database_was_away() {
+    let server = pageviews::private_postgres::PrivatePostgres::ephemeral().unwrap();
+    let app = App::on(server.url("pageviews"));
+    app.wait_ready();
+    let mut stream = Stream::open(&app, "/live");
+    assert_eq!(stream.next(), Some(0));
+    for number in 1..=2 {
+        signal(server.processes().unwrap()[0], "KILL");
+        eventually("the restart", || server.restart().is_ok());
+        assert_eq!(app.visit(), number);
+        stream.until(number);
+    }
+}
+
+#[test]
+fn open_streams_do_not_delay_the_end() {
+    let mut app = App::on(wait(support::database()));
+    app.wait_ready();
+    let mut streams: Vec<_> = (0..50).map(|_| Stream::open(&app, "/live")).collect();
+    for stream in &mut streams {
+        assert_eq!(stream.next(), Some(0));
+    }
+    let begun = Instant::now();
+    signal(app.child.id(), "TERM");
+    for stream in &mut streams {
+        while stream.next().is_some() {}
+    }
+    // By themselves, and not cut off after Rocket's grace of 2 s, which it waits for whenever a connection is open.
+    assert!(
+        begun.elapsed() < Duration::from_millis(1_500),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(app.child.wait().unwrap().code(), Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_thousand_streams_cost_less_than_32_mib() {
+    let app = App::on(wait(support::database()));
+    app.wait_ready();
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", app.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<i64>()
+            .unwrap()
+    };
+    let open = |count: usize| -> Vec<_> {
+        let mut streams: Vec<_> = (0..count).map(|_| Stream::open(&app, "/live")).collect();
+        for stream in &mut streams {
+            assert!(stream.next().is_some());
+        }
+        streams
+    };
+    // What the first requests need once is not the streams' cost.
+    drop(open(50));
+    app.visit();
+    let before = memory();
+    let mut streams = open(1000);
+    let number = app.visit();
+    for stream in &mut streams {
+        stream.until(number);
+    }
+    let cost = memory() - before;
+    println!("1,000 streams: {cost} KiB");
+    assert!(cost < 32 * 1024, "{cost} KiB");
+}
+
+#[test]
+fn who_does_not_read_costs_nothing_and_misses_only_what_is_old() {
+    let app = App::on(wait(support::database()));
+    app.wait_ready();
+    let mut lazy = Stream::open(&app, "/live");
+    assert_eq!(lazy.next(), Some(0));
+    for _ in 0..300 {
+        app.visit();
+    }
+    // It was told a few numbers meanwhile, each newer than the one before, and ends with the newest.
+    let mut last = 0;
+    while last != 300 {
+        let next = lazy.next().unwrap();
+        assert!(next > last);
+        last = next;
+    }
+}
