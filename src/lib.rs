@@ -2,6 +2,8 @@
 //!
 //! This file is the table of contents; `ARCHITECTURE.md` is the map.
 
+pub mod api;
+pub mod badge;
 pub mod chart;
 pub mod check;
 pub mod cli;
@@ -37,6 +39,8 @@ pub fn rocket(config: &config::Config) -> Rocket<Build> {
         .attach(page::stage())
         .attach(home::stage())
         .attach(live::stage())
+        .attach(badge::stage())
+        .attach(api::stage())
         .attach(health::stage())
         .attach(errors::stage())
         .attach(AdHoc::on_response("No store", |_, response| {

@@ -5,6 +5,8 @@
 // A test that cannot go on is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod api;
+mod badge;
 mod binary;
 mod configuration;
 mod engine;

@@ -1,0 +1,129 @@
+//! Counts for programs.
+
+use rocket::http::{Accept, ContentType, Header, Status};
+use rocket::serde::json::Value;
+
+use crate::support;
+
+#[rocket::async_test]
+async fn reading_counts_nothing_and_posting_counts_one() {
+    let url = support::database().await;
+    let client = support::client_of(&url, &["readme", "blog/*"]).await;
+    for (path, page) in [
+        ("", "/"),
+        ("%2F", "/"),
+        ("readme", "readme"),
+        ("blog/first", "blog/first"),
+        ("blog%2Fsecond", "blog/second"),
+    ] {
+        for _ in 0..2 {
+            let number = support::counted(&url, page).await + 1;
+            let slash = if path.is_empty() { "" } else { "/" };
+            let answer = client
+                .post(format!("/api/pages/{path}{slash}views"))
+                .dispatch()
+                .await;
+            assert_eq!(answer.status(), Status::Created);
+            let location = answer.headers().get_one("Location").unwrap().to_string();
+            assert_eq!(
+                answer.headers().get_one("Access-Control-Allow-Origin"),
+                Some("*")
+            );
+            let view: Value = answer.into_json().await.unwrap();
+            assert_eq!(view["page"], page);
+            assert_eq!(view["number"], number);
+
+            for path in [format!("/api/pages/{path}"), location] {
+                let answer = client.get(path).dispatch().await;
+                assert_eq!(
+                    answer.headers().get_one("Access-Control-Allow-Origin"),
+                    Some("*")
+                );
+                assert_eq!(answer.headers().get_one("Cache-Control"), Some("no-store"));
+                let read: Value = answer.into_json().await.unwrap();
+                assert_eq!(read["page"], page);
+                assert_eq!(read["views"], number);
+                assert_eq!(read["today"], number);
+                assert_eq!(read["days"].as_array().unwrap().len(), 30);
+                assert_eq!(read["days"][29]["views"], number);
+            }
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn a_page_that_is_not_counted_is_a_problem_and_no_row() {
+    let url = support::database().await;
+    let client = support::client_of(&url, &["readme"]).await;
+    let paths = [
+        "other",
+        "readme/x",
+        "a%20b",
+        "..%2Freadme",
+        "%00",
+        "%ff",
+        "views/views",
+    ];
+    for path in paths {
+        for request in [
+            client.get(format!("/api/pages/{path}")),
+            client.post(format!("/api/pages/{path}/views")),
+        ] {
+            // Whatever the client would rather have.
+            let answer = request.header(Accept::HTML).dispatch().await;
+            assert_eq!(answer.status(), Status::NotFound, "{path}");
+            let kind = ContentType::new("application", "problem+json");
+            assert_eq!(answer.content_type(), Some(kind));
+            let problem: Value = answer.into_json().await.unwrap();
+            assert_eq!(problem["type"], "about:blank");
+            assert_eq!(problem["status"], 404);
+            assert_eq!(problem["title"], "Not Found");
+            assert!(problem["detail"].is_string());
+        }
+    }
+    assert_eq!(support::rows(&url).await, 0);
+}
+
+#[rocket::async_test]
+async fn other_methods_are_told_which_ones_there_are() {
+    let url = support::database().await;
+    let client = support::client_of(&url, &["readme"]).await;
+    for (path, allowed) in [
+        ("/api/pages/readme", "GET, HEAD, OPTIONS"),
+        ("/api/pages/readme/views", "POST, OPTIONS"),
+        ("/api/openapi.json", "GET, HEAD, OPTIONS"),
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = client
+                .req(method.parse::<rocket::http::Method>().unwrap(), path)
+                .dispatch()
+                .await;
+            let expected = match method {
+                "OPTIONS" => 204,
+                _ if allowed.split(", ").any(|name| name == method) => continue,
+                _ => 405,
+            };
+            assert_eq!(answer.status().code, expected, "{method} {path}");
+            assert_eq!(
+                answer.headers().get_one("Allow"),
+                Some(allowed),
+                "{method} {path}"
+            );
+        }
+    }
+    // What a browser asks before it lets a script on another site post JSON.
+    let preflight = client
+        .options("/api/pages/readme/views")
+        .header(Header::new("Origin", "https://elsewhere.example"))
+        .header(Header::new("Access-Control-Request-Method", "POST"))
+        .dispatch()
+        .await;
+    assert_eq!(
+        preflight.headers().get_one("Access-Control-Allow-Origin"),
+        Some("*")
+    );
+    assert_eq!(
+        preflight.headers().get_one("Access-Control-Allow-Methods"),
+        Some("POST, OPTIONS")
+    );
+}
