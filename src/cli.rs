@@ -11,7 +11,7 @@ use rocket_db_pools::Database;
 
 use crate::config::Config;
 use crate::database::{self, Db};
-use crate::{check, health};
+use crate::{admin, check, health};
 
 /// An exact page-view counter. Without a command, serves the page.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Command {
     },
     /// Ask every part of a running cluster whether it does its work, from inside its network
     Check(check::Arguments),
+    #[command(flatten)]
+    Admin(admin::Command),
 }
 
 /// Runs the program. Wrong arguments end it with exit code 2, anything else that fails with 1 and one line.
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         None => serve(),
         Some(Command::Health { url }) => ask_health(url),
+        Some(Command::Admin(command)) => administer(command),
         Some(Command::Check(arguments)) => {
             let report = check::run(&arguments);
             println!("{report}");
@@ -56,14 +59,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve() -> Result<(), String> {
+/// The configuration, with a database that runs for as long as the other part is held.
+#[cfg(feature = "private-postgres")]
+fn configured() -> Result<(Config, impl Sized), String> {
+    crate::private_postgres::unless_configured(Config::load().map_err(line)?).map_err(line)
+}
+
+/// The configuration, with a database.
+#[cfg(not(feature = "private-postgres"))]
+fn configured() -> Result<(Config, ()), String> {
     let config = Config::load().map_err(line)?;
-    #[cfg(feature = "private-postgres")]
-    let (config, _private) = crate::private_postgres::unless_configured(config).map_err(line)?;
-    #[cfg(not(feature = "private-postgres"))]
     if !config.has_database() {
         return Err("databases.pageviews.url: no database is configured, and this build has no private one; set DATABASE_URL=postgres://user@host/name".into());
     }
+    Ok((config, ()))
+}
+
+fn serve() -> Result<(), String> {
+    let (config, _database) = configured()?;
     // Not `#[rocket::main]`: it reads `workers` from Rocket's own figment, before ours exists.
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(config.server.workers)
@@ -109,6 +122,19 @@ async fn launch(config: &Config) -> Result<(), String> {
             other => Err(format!("cannot start: {}", line(other))),
         },
     }
+}
+
+fn administer(command: admin::Command) -> Result<(), String> {
+    let (config, _database) = configured()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start the runtime: {e}; free some memory"))?;
+    let said = runtime
+        .block_on(admin::run(command, &config))
+        .map_err(line)?;
+    println!("{said}");
+    Ok(())
 }
 
 fn ask_health(url: Option<String>) -> Result<(), String> {

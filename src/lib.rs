@@ -2,6 +2,7 @@
 //!
 //! This file is the table of contents; `ARCHITECTURE.md` is the map.
 
+pub mod admin;
 pub mod api;
 pub mod badge;
 pub mod chart;

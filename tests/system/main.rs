@@ -5,6 +5,7 @@
 // A test that cannot go on is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod api;
 mod badge;
 mod binary;
