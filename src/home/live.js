@@ -1,67 +1,66 @@
 "use strict";
-// What the page says without this file stays true; with it, the page keeps up.
+// Without this file the page is true to its moment; with it, the page keeps up.
 {
-  const [views, today, live, note] = ["views", "today", "live", "note"].map((id) => document.getElementById(id));
-  const put = (element, number) => {
-    element.value = number;
-    element.textContent = number.toLocaleString("en-US");
-  };
-  const say = (text, on) => {
-    live.hidden = false;
-    live.textContent = text;
-    live.className = on ? "on" : "";
-  };
-  const day = () => Math.floor(Date.now() / 864e5);
-  let date = day();
-  let source, timer;
+  const [live, views, today, chart, note] = document.querySelectorAll("#live, #views, #today, svg, #note");
+  const utc = () => new Date().getUTCDate();
+  let date = utc();
   let pause = 2000;
+  let source, timer;
+
+  const put = (data, number) => {
+    data.value = number;
+    data.textContent = number.toLocaleString("en-US");
+  };
 
   const show = (total) => {
     const more = total - views.value;
-    if (!Number.isSafeInteger(total) || !more) return;
-    // A day ends at midnight UTC, as on the server.
-    put(today, Math.max(0, (date === (date = day()) ? +today.value : 0) + more));
+    // Views do not go away: less is old news.
+    if (!(more > 0)) return;
+    if (today) put(today, (date === (date = utc()) && +today.value) + more);
     put(views, total);
-    views.parentNode.className = "g" + ((views.textContent.length + 3) >> 2);
+    views.nextSibling.data = " views of ";
+    views.parentNode.className = "n" + views.textContent.length;
     document.title = views.textContent + " views";
-    // Lit at once, and fading from the moment at which the style was computed.
-    views.className = "tick";
+    // Lit, once the style is computed; then fading.
+    views.className = "lit";
     getComputedStyle(views).color;
     views.className = "";
   };
 
+  const say = (state) => (live.textContent = live.className = state);
+
   const close = () => {
     clearTimeout(timer);
     source?.close();
-    source = null;
   };
 
   const open = () => {
-    if (source || document.hidden) return;
-    clearTimeout(timer);
+    close();
+    if (document.hidden) return;
     source = new EventSource("/live");
     source.onopen = () => {
       pause = 2000;
-      say("live", true);
+      say("live");
     };
-    source.onmessage = ({ data }) => show(Number(data));
+    source.onmessage = ({ data }) => show(+data);
     source.onerror = () => {
-      say("reconnecting…");
-      // Otherwise the browser itself tries again.
-      if (source.readyState !== EventSource.CLOSED) return;
-      close();
+      say("reconnecting");
+      // The browser tries again by itself, unless it was refused.
+      if (source.readyState < 2) return;
       timer = setTimeout(open, pause * (0.5 + Math.random()));
       pause = Math.min(pause * 2, 60000);
     };
   };
 
-  // A hidden page needs no news, and holds no connection.
-  addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
-  addEventListener("pagehide", close);
+  document.addEventListener("visibilitychange", open);
   addEventListener("pageshow", open);
+  addEventListener("pagehide", close);
 
-  // The day under the pointer.
-  document.querySelector("svg")?.addEventListener("pointerover", ({ target }) => {
-    if (target.matches("path")) note.textContent = target.textContent;
-  });
+  if (chart) {
+    const text = note.textContent;
+    chart.onpointerover = ({ target }) => {
+      if (target !== chart) note.textContent = target.textContent;
+    };
+    chart.onpointerleave = () => (note.textContent = text);
+  }
 }
