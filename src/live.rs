@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::AdHoc;
-use rocket::http::Header;
+use rocket::futures::Stream;
+use rocket::request::Request;
 use rocket::response::stream::{Event, EventStream};
+use rocket::response::{self, Responder};
 use rocket::tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use rocket::tokio::{select, spawn, time};
-use rocket::{Responder, Shutdown, State, get, routes};
+use rocket::{Shutdown, State, get, routes};
 use rocket_db_pools::Database;
 use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
@@ -149,8 +151,18 @@ impl Live {
     }
 }
 
-#[derive(Responder)]
-struct Followed<S>(S, Header<'static>);
+/// A stream that scripts of any site may read.
+struct Followed<S>(EventStream<S>);
+
+impl<'r, S: Stream<Item = Event> + Send + 'r> Responder<'r, 'r> for Followed<S> {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
+        let mut response = self.0.respond_to(request)?;
+        response.set_header(methods::any_origin());
+        // The largest message, instead of 4 KiB for each stream.
+        response.set_max_chunk_size(64);
+        Ok(response)
+    }
+}
 
 #[get("/live/<page..>")]
 fn live(
@@ -158,7 +170,7 @@ fn live(
     pages: &State<Pages>,
     live: &State<Arc<Live>>,
     end: Shutdown,
-) -> Result<Followed<EventStream![]>, Error> {
+) -> Result<Followed<impl Stream<Item = Event>>, Error> {
     let page = pages.counted(page)?;
     let (mut total, permit) = live.follow(page).ok_or(Error::TooManyStreams)?;
     let stream = EventStream! {
@@ -179,7 +191,7 @@ fn live(
             }
         }
     };
-    Ok(Followed(stream.heartbeat(HEARTBEAT), methods::any_origin()))
+    Ok(Followed(stream.heartbeat(HEARTBEAT)))
 }
 
 /// Serves `/live`.
