@@ -62,7 +62,13 @@ fn without_an_app_visitors_see_a_calm_page() {
         .with_header("Accept", "application/json")
         .with_timeout(20)
         .send();
+    let json = json.unwrap();
+    assert_eq!(
+        header(&json, "content-type").as_deref(),
+        Some("application/problem+json")
+    );
     let json: rocket::serde::json::Value =
-        rocket::serde::json::from_str(json.unwrap().as_str().unwrap()).unwrap();
+        rocket::serde::json::from_str(json.as_str().unwrap()).unwrap();
+    assert_eq!(json["type"], "about:blank");
     assert_eq!(json["status"], answer.status_code);
 }

@@ -47,6 +47,11 @@ fn a_domain_brings_tls_http2_hsts_and_a_redirect() {
         &plain,
     ]);
     assert_eq!(redirect, "308 https://localhost/");
+    // The stream too, as it comes: curl ends it after two seconds, long before it would end.
+    for version in ["--http2", "--http1.1"] {
+        let live = curl(&[version, "-N", "--max-time", "2", &format!("{url}live")]);
+        assert!(live.contains("data:"), "{version}: {live}");
+    }
     let (passed, said) = cluster.check();
     assert!(passed, "{said}");
 }

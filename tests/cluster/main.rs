@@ -8,9 +8,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod compose;
+mod embedding;
 mod faults;
 mod hardening;
 mod https;
+mod live;
 mod load;
 mod proxying;
 mod running;
