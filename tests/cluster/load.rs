@@ -1,25 +1,51 @@
 //! Visitors that keep coming, and the account of what became of each visit.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::compose::{Cluster, number};
+use crate::compose::{Cluster, header, number};
 
 /// What the visitors saw.
-#[derive(Default)]
 pub struct Visits {
+    begun: Instant,
     attempted: AtomicI64,
     acknowledged: Mutex<Vec<i64>>,
-    refused: AtomicI64,
+    refused: Mutex<Vec<Refused>>,
+}
+
+/// A visit without a number: the only witness of a race that may not come again.
+pub struct Refused {
+    /// When it began, after the first visit.
+    at: Duration,
+    took: Duration,
+    saw: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "at {:.3?}, after {:.3?}: {}",
+            self.at, self.took, self.saw
+        )
+    }
 }
 
 impl Visits {
     /// Lets visitors come through Caddy for as long as `meanwhile` runs.
     pub fn during(cluster: &Cluster, meanwhile: impl FnOnce(&Visits)) -> Self {
-        let (visits, stop) = (Self::default(), AtomicBool::new(false));
+        let visits = Self {
+            begun: Instant::now(),
+            attempted: AtomicI64::new(0),
+            acknowledged: Mutex::default(),
+            refused: Mutex::default(),
+        };
+        let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -39,21 +65,32 @@ impl Visits {
 
     fn one(&self, cluster: &Cluster) {
         self.attempted.fetch_add(1, Ordering::SeqCst);
+        let at = self.begun.elapsed();
         let answer = minreq::get(cluster.url("/")).with_timeout(20).send();
         match answer.as_ref().ok().and_then(number) {
             Some(number) => self.acknowledged.lock().unwrap().push(number),
-            None => {
-                self.refused.fetch_add(1, Ordering::SeqCst);
-            }
+            None => self.refused.lock().unwrap().push(Refused {
+                at,
+                took: self.begun.elapsed() - at,
+                saw: answer.map_or_else(|e| format!("{e:?}"), |answer| gist(&answer)),
+            }),
         }
+    }
+
+    /// How long visitors have been coming.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }
 
-    pub fn refused(&self) -> i64 {
-        self.refused.load(Ordering::SeqCst)
+    /// No visit went without its number.
+    pub fn none_refused(&self, why: &str) {
+        let refused = self.refused.lock().unwrap();
+        let lines: Vec<_> = refused.iter().map(Refused::to_string).collect();
+        assert!(lines.is_empty(), "{why}:\n{}", lines.join("\n"));
     }
 
     /// At rest: acknowledged ≤ counted ≤ attempted, and no number twice. `moved` is how far the count moved
@@ -73,4 +110,17 @@ impl Visits {
                 && moved <= attempted + others.end()
         );
     }
+}
+
+/// The answer in a line: what its headline and its advice say tells the app's own refusal from Caddy's.
+fn gist(answer: &minreq::Response) -> String {
+    let body = answer.as_str().unwrap_or("not text");
+    let between = |open, close| Some(body.split_once(open)?.1.split_once(close)?.0);
+    format!(
+        "{} {:?} {:?}, Retry-After {:?}",
+        answer.status_code,
+        between("<h1>", "</h1>").unwrap_or(body),
+        between("<p>", "</p>").unwrap_or_default(),
+        header(answer, "retry-after")
+    )
 }
