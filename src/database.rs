@@ -24,6 +24,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// How long its migrations may take, other replicas' turns included.
 const MIGRATE_WITHIN: Duration = Duration::from_secs(600);
 
+/// How long the first word from it is waited for: whoever came meanwhile is still refused within 3 s.
+const FIRST_WORD_WITHIN: Duration = Duration::from_millis(2500);
+
 /// How long a lost database is worth waiting for: as long as it takes to restart.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -204,6 +207,12 @@ impl Readiness {
             State::Lost(server, since, _) if since.elapsed() < PATIENCE => Ok(server.clone()),
             State::Lost(_, _, reason) | State::Unusable(reason) => Err(*reason),
         }
+    }
+
+    /// Waits until the database was reached once, or could not be, or takes too long about either.
+    pub async fn known(&self) {
+        let known = |state: &State| !matches!(state, State::Unusable(NotReady::Starting));
+        let _ = time::timeout(FIRST_WORD_WITHIN, self.0.clone().wait_for(known)).await;
     }
 
     /// Asks the database for an answer now.

@@ -252,11 +252,15 @@ pub fn stage() -> AdHoc {
             return Err(rocket);
         };
         let (views, engine) = Views::new(settings);
+        let readiness = views.readiness().clone();
         Ok(rocket
             .manage(views)
             .attach(AdHoc::on_liftoff("Engine", |rocket| {
                 Box::pin(async move {
                     spawn(engine.run(options, rocket.shutdown()));
+                    // We listen, but serve only after this: visitors who come in the meantime wait in the kernel,
+                    // instead of being refused by a replica that is about to be ready.
+                    readiness.known().await;
                 })
             })))
     })

@@ -1,11 +1,13 @@
 //! The database absent, appearing, killed and back: requests are answered in time and nothing is lost.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pageviews::private_postgres::PrivatePostgres;
 
-use crate::support::{self, App, signal};
+use crate::support::{self, App, binary, signal};
 
 /// What a page may take without a database: the deadline of a view while that may be restarting, else 3 s.
 /// The rest is for a busy machine.
@@ -33,6 +35,52 @@ fn it_starts_without_its_database_and_becomes_ready_when_that_appears() {
     server.restart().unwrap();
     app.wait_ready();
     assert_eq!(app.visit(), 1);
+}
+
+/// In a cluster visitors come as soon as the port accepts: Caddy knows of a replica before its first health check.
+#[test]
+fn the_first_visitor_waits_for_the_first_word_of_the_database() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    // So that no machine is fast enough to connect before the visitor comes.
+    let stopped = Stopped::processes(server.processes().unwrap());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    thread::scope(|scope| {
+        let app = scope.spawn(|| {
+            let port = address.port().to_string();
+            App::start(
+                binary()
+                    .env("DATABASE_URL", server.url("pageviews"))
+                    .env("ROCKET_PORT", port),
+            )
+        });
+        let mut visitor = None;
+        support::eventually("the port", || {
+            visitor = TcpStream::connect(address).ok();
+            visitor.is_some()
+        });
+        let mut visitor = visitor.unwrap();
+        visitor
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        drop(stopped);
+        let mut answer = String::new();
+        visitor.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(support::number(&answer), 1);
+        drop(app.join());
+    });
+}
+
+#[test]
+fn the_first_visitor_does_not_wait_for_a_database_that_hangs() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    let _stopped = Stopped::processes(server.processes().unwrap());
+    let begun = Instant::now();
+    let app = App::on(server.url("pageviews"));
+    assert!(begun.elapsed() < WITHOUT, "{:?}", begun.elapsed());
+    is_refused(&app, WITHOUT);
 }
 
 #[test]
