@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use rocket::error::ErrorKind;
-use rocket::tokio::runtime;
+use rocket::tokio::{runtime, spawn};
 use rocket_db_pools::Database;
 
 use crate::config::Config;
@@ -86,13 +86,15 @@ fn serve() -> Result<(), String> {
         .map_err(|e| {
             format!("cannot start the runtime: {e}; free some memory or threads, or lower ROCKET_WORKERS")
         })?;
-    let result = runtime.block_on(launch(&config));
+    // On a worker, where the connections are. When we are told to stop, each of them asks Caddy to connect anew, which should
+    // find that nobody listens any more; a busy machine's main thread would get to closing the port after them.
+    let result = runtime.block_on(async { spawn(launch(config)).await.map_err(line)? });
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
-async fn launch(config: &Config) -> Result<(), String> {
-    let rocket = crate::rocket(config);
+async fn launch(config: Config) -> Result<(), String> {
+    let rocket = crate::rocket(&config);
     log::info!(
         "pageviews {}, profile {}",
         env!("CARGO_PKG_VERSION"),
