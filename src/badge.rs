@@ -119,9 +119,9 @@ impl Color {
                 let value = u32::from_str_radix(digits, 16).ok()?;
                 match digits.len() {
                     6 => value,
-                    3 => [8, 4, 0]
-                        .into_iter()
-                        .fold(0, |rgb, shift| rgb << 8 | (value >> shift & 0xf) * 0x11),
+                    3 => [8, 4, 0].into_iter().fold(0, |rgb, shift| {
+                        (rgb << 8) | (((value >> shift) & 0xf) * 0x11)
+                    }),
                     _ => return None,
                 }
             }

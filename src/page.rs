@@ -179,6 +179,7 @@ pub fn stage() -> AdHoc {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
