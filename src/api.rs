@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// The database cannot be used, or did not answer in time.
 pub async fn history(views: &Views, db: &Db, page: &Page) -> Result<History, Error> {
-    views.readiness().server()?;
+    views.readiness().usable().await?;
     match time::timeout(PATIENCE, history::history(&***db, page)).await {
         Ok(Ok(history)) => Ok(history),
         Ok(Err(problem)) => Err(NotReady::because_of(&problem).into()),

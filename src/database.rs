@@ -24,7 +24,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// How long its migrations may take, other replicas' turns included.
 const MIGRATE_WITHIN: Duration = Duration::from_secs(600);
 
-/// How long the first word from it is waited for: whoever came meanwhile is still refused within 3 s.
+/// How long its first word is waited for: whoever came meanwhile is still refused within 3 s.
 const FIRST_WORD_WITHIN: Duration = Duration::from_millis(2500);
 
 /// How long a lost database is worth waiting for: as long as it takes to restart.
@@ -209,10 +209,17 @@ impl Readiness {
         }
     }
 
-    /// Waits until the database was reached once, or could not be, or takes too long about either.
-    pub async fn known(&self) {
-        let known = |state: &State| !matches!(state, State::Unusable(NotReady::Starting));
-        let _ = time::timeout(FIRST_WORD_WITHIN, self.0.clone().wait_for(known)).await;
+    /// The same, but who comes while we start waits for the first word of the database, instead of being refused by
+    /// a replica that is about to be ready.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn usable(&self) -> Result<Arc<Server>, NotReady> {
+        if let Err(NotReady::Starting) = self.server() {
+            let spoken = |state: &State| !matches!(state, State::Unusable(NotReady::Starting));
+            let _ = time::timeout(FIRST_WORD_WITHIN, self.0.clone().wait_for(spoken)).await;
+        }
+        self.server()
     }
 
     /// Asks the database for an answer now.

@@ -28,7 +28,7 @@ async fn visit(
     replica: &State<Replica>,
 ) -> Result<Template, Error> {
     let Visit = visit?;
-    let database = views.readiness().server()?;
+    let database = views.readiness().usable().await?;
     let page = Page::home();
     let number = views.count(page.clone()).await?;
     let drawing = chart.drawing(db, &templates).await;

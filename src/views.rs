@@ -118,7 +118,7 @@ impl Views {
     /// # Errors
     /// Why there is no number, after the configured deadline at the latest.
     pub async fn count(&self, page: Page) -> Result<i64, Uncounted> {
-        self.readiness.server().map_err(Uncounted::NotReady)?;
+        self.readiness.usable().await.map_err(Uncounted::NotReady)?;
         let (waiting, number) = oneshot::channel();
         self.queue
             .try_send((page, waiting))
@@ -252,15 +252,11 @@ pub fn stage() -> AdHoc {
             return Err(rocket);
         };
         let (views, engine) = Views::new(settings);
-        let readiness = views.readiness().clone();
         Ok(rocket
             .manage(views)
             .attach(AdHoc::on_liftoff("Engine", |rocket| {
                 Box::pin(async move {
                     spawn(engine.run(options, rocket.shutdown()));
-                    // We listen, but serve only after this: visitors who come in the meantime wait in the kernel,
-                    // instead of being refused by a replica that is about to be ready.
-                    readiness.known().await;
                 })
             })))
     })
