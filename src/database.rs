@@ -152,6 +152,8 @@ pub enum NotReady {
     Failing,
     /// It does not answer in time.
     Slow,
+    /// Nobody here counts any more: the engine has ended.
+    Stopped,
 }
 
 impl NotReady {
@@ -164,6 +166,7 @@ impl NotReady {
             Self::Migrating => "migrating",
             Self::Failing => "failing",
             Self::Slow => "slow",
+            Self::Stopped => "stopped",
         }
     }
 
@@ -222,14 +225,25 @@ impl Readiness {
         self.server()
     }
 
+    /// What was last heard of the database, at no cost.
+    ///
+    /// # Errors
+    /// Why it cannot be used, or that whoever would say so is gone.
+    pub fn heard(&self) -> Result<(), NotReady> {
+        // Closed with its sender, which the engine holds: it ended, or panicked.
+        self.0.has_changed().map_err(|_| NotReady::Stopped)?;
+        match &*self.0.borrow() {
+            State::Usable(_) => Ok(()),
+            State::Lost(_, _, reason) | State::Unusable(reason) => Err(*reason),
+        }
+    }
+
     /// Asks the database for an answer now.
     ///
     /// # Errors
     /// Why it cannot be used, within a second or so.
     pub async fn check(&self, db: &Db) -> Result<(), NotReady> {
-        if let State::Lost(_, _, reason) | State::Unusable(reason) = &*self.0.borrow() {
-            return Err(*reason);
-        }
+        self.heard()?;
         match time::timeout(CHECK_WITHIN, sqlx::query("SELECT 1").execute(&*db.0)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(problem)) => Err(NotReady::because_of(&problem)),
