@@ -9,6 +9,7 @@ use rocket::{catch, catchers};
 use rocket_dyn_templates::{Template, context};
 
 use crate::database::NotReady;
+use crate::metrics;
 use crate::page::NotCounted;
 use crate::views::Uncounted;
 
@@ -20,6 +21,8 @@ const RETRY_AFTER: &str = "2";
 pub enum Error {
     /// A view has no number.
     Uncounted(Uncounted),
+    /// What is asked for cannot be read.
+    NotReady(NotReady),
     /// A browser asked for a page that nobody looks at yet: see [`crate::visit`].
     Speculative,
     /// No page that is counted has this name.
@@ -46,20 +49,23 @@ impl From<Uncounted> for Error {
 
 impl From<NotReady> for Error {
     fn from(cause: NotReady) -> Self {
-        Self::Uncounted(Uncounted::NotReady(cause))
+        Self::NotReady(cause)
     }
 }
 
-/// Nothing is logged here: whoever found the cause did, once; each visitor of an outage would drown the log.
+/// No cause is logged here: whoever found it did, once; each visitor of an outage would drown the log. They are counted.
 impl<'r> Responder<'r, 'static> for Error {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if let Self::Uncounted(reason) = self {
+            metrics::REFUSED.with_label_values(&[reason.word()]).inc();
+        }
         let unavailable = Answer::to(Status::ServiceUnavailable);
         let answer = match self {
             Self::Uncounted(Uncounted::Busy) => Answer {
                 advice: "More visitors came at once than can be counted. This visit was not; try again in a moment.",
                 ..unavailable
             },
-            Self::Uncounted(_) => unavailable,
+            Self::Uncounted(_) | Self::NotReady(_) => unavailable,
             Self::Speculative => Answer {
                 advice: "Visits are counted here, so the page waits for the visit.",
                 retry_after: None,

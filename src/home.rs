@@ -12,7 +12,7 @@ use crate::database::Db;
 use crate::errors::Error;
 use crate::methods;
 use crate::page::Page;
-use crate::views::Views;
+use crate::views::{Uncounted, Views};
 use crate::visit::{Speculative, Visit};
 
 /// The name of this replica: its host name, which is the container's id in a cluster.
@@ -28,7 +28,8 @@ async fn visit(
     replica: &State<Replica>,
 ) -> Result<Template, Error> {
     let Visit = visit?;
-    let database = views.readiness().usable().await?;
+    let usable = views.readiness().usable().await;
+    let database = usable.map_err(Uncounted::NotReady)?;
     let page = Page::home();
     let number = views.count(page.clone()).await?;
     let drawing = chart.drawing(db, &templates).await;

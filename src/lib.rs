@@ -3,6 +3,7 @@
 //! This file is the table of contents; `ARCHITECTURE.md` is the map.
 
 pub mod admin;
+pub mod answers;
 pub mod api;
 pub mod badge;
 pub mod chart;
@@ -15,6 +16,7 @@ pub mod health;
 pub mod home;
 pub mod live;
 pub mod methods;
+pub mod metrics;
 pub mod page;
 #[cfg(feature = "private-postgres")]
 pub mod private_postgres;
@@ -22,8 +24,6 @@ pub mod templates;
 pub mod views;
 pub mod visit;
 
-use rocket::fairing::AdHoc;
-use rocket::http::Header;
 use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
 
@@ -43,13 +43,7 @@ pub fn rocket(config: &config::Config) -> Rocket<Build> {
         .attach(badge::stage())
         .attach(api::stage())
         .attach(health::stage())
+        .attach(metrics::stage())
         .attach(errors::stage())
-        .attach(AdHoc::on_response("No store", |_, response| {
-            Box::pin(async move {
-                // A page from a cache is a visit that is not counted. Few answers know better.
-                if !response.headers().contains("Cache-Control") {
-                    response.set_header(Header::new("Cache-Control", "no-store"));
-                }
-            })
-        }))
+        .attach(answers::stage())
 }

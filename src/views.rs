@@ -22,12 +22,14 @@ use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use self::batch::Batch;
+use self::ledger::Added;
 use crate::config;
 use crate::database::{self, Db, NotReady, Outage, Readiness, Server};
+use crate::metrics;
 use crate::page::Page;
 
 /// How many views one transaction may add: more would keep the first of them waiting for its answer.
-const LARGEST_BATCH: usize = 4096;
+pub(crate) const LARGEST_BATCH: usize = 4096;
 
 /// How long a statement may take before its connection is given up. The server is told to give up before:
 /// see [`database::connect`].
@@ -81,6 +83,18 @@ pub enum Uncounted {
     Stopping,
 }
 
+impl Uncounted {
+    /// The reason in a word, as the metrics call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::NotReady(_) => "not_ready",
+            Self::Late => "late",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// Whoever waits for the number of a view.
 type Waiting = oneshot::Sender<i64>;
 
@@ -110,6 +124,12 @@ impl Views {
     /// Whether views can be counted.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// How many views wait for the next batch, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        let limit = self.queue.max_capacity();
+        (limit - self.queue.capacity(), limit)
     }
 
     /// Counts one view of `page` and returns its number: 1 for the first, no number twice. When this returns a number, it is
@@ -154,6 +174,7 @@ impl Engine {
             };
             let mut regained = Some(server);
             unconfirmed = loop {
+                let again = unconfirmed.is_some();
                 let batch = match unconfirmed.take() {
                     // Sent before, and lost on the way there or back: under its old number it is safe to send again.
                     Some(batch) => batch,
@@ -172,12 +193,23 @@ impl Engine {
                 if batch.waiting().all(Waiting::is_closed) {
                     continue;
                 }
+                if again {
+                    metrics::RETRIES.inc();
+                }
                 let sent = Instant::now();
                 match add(&mut connection, writer, number, &batch).await {
                     // Who has hung up meanwhile is counted, and has no use for the number.
-                    Ok(totals) => batch.numbered(totals).for_each(|(waiting, number)| {
-                        let _ = waiting.send(number);
-                    }),
+                    Ok(added) => {
+                        metrics::committed(batch.len(), sent.elapsed());
+                        if again {
+                            metrics::OUTCOMES
+                                .with_label_values(&[added.outcome()])
+                                .inc();
+                        }
+                        batch.numbered(added.totals).for_each(|(waiting, number)| {
+                            let _ = waiting.send(number);
+                        });
+                    }
                     Err(problem) => {
                         self.outage.begins(sent, &problem);
                         break Some(batch);
@@ -234,7 +266,7 @@ async fn add(
     writer: Uuid,
     number: i64,
     batch: &Batch<Waiting>,
-) -> Result<Vec<i64>, sqlx::Error> {
+) -> Result<Added, sqlx::Error> {
     let (pages, sizes) = (batch.pages(), batch.sizes());
     time::timeout(
         ANSWER_WITHIN,

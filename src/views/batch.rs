@@ -27,6 +27,11 @@ impl<W> Batch<W> {
         self.waiting.is_empty()
     }
 
+    /// How many views there are to add.
+    pub fn len(&self) -> usize {
+        self.waiting.values().map(Vec::len).sum()
+    }
+
     /// Whoever waits.
     pub fn waiting(&self) -> impl Iterator<Item = &W> {
         self.waiting.values().flatten()

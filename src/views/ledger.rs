@@ -67,6 +67,21 @@ pub async fn register(connection: &mut PgConnection, writer: Uuid) -> Result<(),
     Ok(())
 }
 
+/// A batch that is committed.
+pub struct Added {
+    /// The totals that it made, in the order of its pages.
+    pub totals: Vec<i64>,
+    /// Whether an earlier copy was found committed.
+    pub before: bool,
+}
+
+impl Added {
+    /// What had become of the earlier copies, in a word.
+    pub fn outcome(&self) -> &'static str {
+        if self.before { "committed" } else { "repeated" }
+    }
+}
+
 /// Adds `sizes` views to `pages`, which are ordered, as batch `number` of `writer`, and returns the totals that this
 /// made. To send a batch again under its number is safe at any time, and returns what the first time made.
 ///
@@ -78,7 +93,7 @@ pub async fn add(
     number: i64,
     pages: &[&str],
     sizes: &[i64],
-) -> Result<Vec<i64>, sqlx::Error> {
+) -> Result<Added, sqlx::Error> {
     let added = sqlx::query_scalar(ADD)
         .bind(writer)
         .bind(number)
@@ -88,8 +103,9 @@ pub async fn add(
         // the server is ready for the next statement, which it is after the commit.
         .fetch_all(&mut *connection)
         .await;
+    let before = matches!(&added, Err(sqlx::Error::Database(refused)) if refused.kind() == ErrorKind::NotNullViolation);
     let totals = match added {
-        Err(sqlx::Error::Database(refused)) if refused.kind() == ErrorKind::NotNullViolation => {
+        Err(_) if before => {
             sqlx::query_scalar("SELECT totals FROM writers WHERE writer = $1 AND batch = $2")
                 .bind(writer)
                 .bind(number)
@@ -98,7 +114,8 @@ pub async fn add(
         }
         added => added?,
     };
-    totals.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+    let totals = totals.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Added { totals, before })
 }
 
 /// What became of a [`set`].
