@@ -11,7 +11,7 @@ use rocket_db_pools::Database;
 
 use crate::config::Config;
 use crate::database::{self, Db};
-use crate::{admin, check, health};
+use crate::{admin, check, health, logging};
 
 /// An exact page-view counter. Without a command, serves the page.
 #[derive(Parser)]
@@ -94,8 +94,10 @@ fn serve() -> Result<(), String> {
 }
 
 async fn launch(config: Config) -> Result<(), String> {
+    logging::init(&config);
     let rocket = crate::rocket(&config);
-    log::info!(
+    log::warn!(
+        target: logging::LAUNCH,
         "pageviews {}, profile {}",
         env!("CARGO_PKG_VERSION"),
         config.profile.name()

@@ -15,6 +15,7 @@ pub mod errors;
 pub mod health;
 pub mod home;
 pub mod live;
+pub mod logging;
 pub mod methods;
 pub mod metrics;
 pub mod page;
