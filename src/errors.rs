@@ -1,12 +1,13 @@
-//! What people are told when something is wrong: one page, or one JSON object, for every status.
+//! What people are told when something is wrong: one page, or one JSON object (RFC 9457), for every status.
 
 use rocket::fairing::AdHoc;
-use rocket::http::{Accept, Status};
+use rocket::http::{Accept, ContentType, Status};
 use rocket::request::Request;
 use rocket::response::{self, Responder};
 use rocket::serde::json::json;
 use rocket::{catch, catchers};
 use rocket_dyn_templates::{Template, context};
+use uuid::Uuid;
 
 use crate::database::NotReady;
 use crate::metrics;
@@ -120,26 +121,50 @@ impl<'r> Responder<'r, 'static> for Answer {
             retry_after,
         } = self;
         let title = status.reason_lossy();
-        let wants_json = request
-            .accept()
-            .map(Accept::preferred)
-            .is_some_and(|media| media.is_json());
-        let mut response = if wants_json {
-            json!({ "status": status.code, "title": title, "detail": advice })
-                .respond_to(request)?
+        let id = request_id(request).map(|id| id.to_string());
+        // What a page quotes can be found in the log.
+        let logged = status.code >= 500 && status != Status::ServiceUnavailable;
+        let reference = id.as_deref().filter(|_| logged).unwrap_or_default();
+        if logged {
+            log::error!(
+                request_id = reference, method = request.method().as_str(), path = request.uri().path().as_str(),
+                status = status.code;
+                "a request failed with {status}"
+            );
+        }
+        let mut response = if wants_json(request) {
+            let mut problem = json!({ "type": "about:blank", "title": title, "status": status.code, "detail": advice });
+            if let Some(id) = &id {
+                problem["instance"] = format!("urn:uuid:{id}").into();
+            }
+            let mut response = problem.respond_to(request)?;
+            response.set_header(ContentType::new("application", "problem+json"));
+            response
         } else {
-            Template::render(
-                "error",
-                context! { status: status.code, title, advice, reference: "" },
-            )
-            .respond_to(request)?
+            let context = context! { status: status.code, title, advice, reference };
+            Template::render("error", context).respond_to(request)?
         };
+        if let Some(id) = id {
+            response.set_raw_header("X-Request-Id", id);
+        }
         if let Some(seconds) = retry_after {
             response.set_raw_header("Retry-After", seconds);
         }
         response.set_status(status);
         Ok(response)
     }
+}
+
+/// The id that Caddy gave the request. Whatever else stands in its place is nothing that we quote.
+fn request_id(request: &Request<'_>) -> Option<Uuid> {
+    request.headers().get_one("X-Request-Id")?.parse().ok()
+}
+
+/// Whether a program asks: by what it accepts, or where.
+fn wants_json(request: &Request<'_>) -> bool {
+    let preferred = request.accept().map(Accept::preferred);
+    preferred.is_some_and(|media| media.is_json() || media.sub() == "problem+json")
+        || request.uri().path().starts_with("/api/")
 }
 
 #[catch(default)]

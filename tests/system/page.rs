@@ -2,7 +2,7 @@
 
 use rocket::http::{Accept, Header, Method, Status};
 use rocket::local::asynchronous::Client;
-use rocket::serde::json::Value;
+use rocket::serde::json::{Value, json};
 
 use crate::support;
 
@@ -159,10 +159,29 @@ async fn errors_are_a_page_for_people_and_json_for_programs() {
 
     let json = client.get("/nowhere").header(Accept::JSON).dispatch().await;
     assert_eq!(json.status(), Status::NotFound);
-    assert_eq!(json.content_type(), Some(rocket::http::ContentType::JSON));
+    let problem = rocket::http::ContentType::new("application", "problem+json");
+    assert_eq!(json.content_type(), Some(problem.clone()));
+    assert!(!json.headers().contains("X-Request-Id"));
     let json: Value = json.into_json().await.unwrap();
-    assert_eq!(json["status"], 404);
-    assert_eq!(json["title"], "Not Found");
+    let detail = "There is no page at this address. Nothing was counted.";
+    let expected =
+        json!({ "type": "about:blank", "title": "Not Found", "status": 404, "detail": detail });
+    assert_eq!(json, expected);
+
+    // By what it accepts, or where it asks; and with the id by which the request is known.
+    let id = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
+    for (path, accept) in [
+        ("/nowhere", Accept::from(problem.media_type().clone())),
+        ("/api/nowhere", Accept::HTML),
+    ] {
+        let id = Header::new("X-Request-Id", id);
+        let json = client.get(path).header(accept).header(id.clone());
+        let json = json.dispatch().await;
+        assert_eq!(json.content_type(), Some(problem.clone()), "{path}");
+        assert_eq!(json.headers().get_one("X-Request-Id"), Some(id.value()));
+        let json: Value = json.into_json().await.unwrap();
+        assert_eq!(json["instance"], format!("urn:uuid:{}", id.value()));
+    }
 }
 
 /// Each status has a page, made by a catcher that the routes of this test call on.
