@@ -15,6 +15,7 @@ mod history;
 mod hostile;
 mod live;
 mod model;
+mod operating;
 mod outage;
 mod page;
 mod private;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use pageviews::config::{Config, Profile};
@@ -119,6 +119,7 @@ pub struct App {
     pub address: String,
     /// What it wrote until it listened.
     pub launch_log: String,
+    lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl App {
@@ -136,9 +137,12 @@ impl App {
             .unwrap();
         let (sender, output) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let written = lines.clone();
         std::thread::spawn(move || {
             // Read to the end, wanted or not: a full pipe would stop the application.
             for line in stdout.lines().map_while(Result::ok) {
+                written.lock().unwrap().push(line.clone());
                 let _ = sender.send(line);
             }
         });
@@ -146,6 +150,7 @@ impl App {
             child,
             address: String::new(),
             launch_log: String::new(),
+            lines,
         };
         app.address = loop {
             let Ok(line) = output.recv_timeout(SOON) else {
@@ -153,10 +158,16 @@ impl App {
             };
             app.launch_log += &line;
             if let Some((_, address)) = line.split_once("launched from http://") {
-                break address.trim().to_string();
+                // In the prod profile a string in JSON.
+                break address.trim_end_matches(['"', '}']).to_string();
             }
         };
         app
+    }
+
+    /// The lines that it wrote to standard output so far.
+    pub fn log(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -176,7 +187,8 @@ impl App {
         eventually("ready", || self.get("/readyz").status_code == 200);
     }
 
-    fn stderr(&mut self) -> String {
+    /// What it wrote to standard error, from beginning to end: it is killed for that.
+    pub fn stderr(&mut self) -> String {
         let mut text = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
             let _ = self.child.kill();
