@@ -2,6 +2,9 @@
 //! before, during and after their commit and sent again. The real [`Batch`] numbers the views; the database is a model,
 //! which `tests/system/engine.rs` compares with the real one by breaking that in the same ways.
 
+// A test that cannot go on is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use pageviews::page::Page;
