@@ -11,15 +11,16 @@ use crate::errors::Error;
 /// What most addresses understand.
 pub const READ: &str = "GET, HEAD, OPTIONS";
 
-/// All that Rocket knows, but for those of proxies.
+/// All that Rocket knows, but for CONNECT, which is for proxies, and HEAD, for which Rocket asks GET's route: a route for it here
+/// would come before that.
 const METHODS: [Method; 7] = [
     Method::Get,
-    Method::Head,
     Method::Post,
     Method::Put,
     Method::Patch,
     Method::Delete,
     Method::Options,
+    Method::Trace,
 ];
 
 /// After every route that is there for a purpose.
