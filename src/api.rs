@@ -7,7 +7,7 @@ use rocket::fairing::AdHoc;
 use rocket::http::uri::Segments;
 use rocket::http::uri::fmt::Path;
 use rocket::http::{ContentType, Header};
-use rocket::request::FromSegments;
+use rocket::request::{FromSegments, Request};
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::tokio::time;
@@ -58,6 +58,9 @@ struct Counted {
 /// The methods of `/api/pages/<page>/views`.
 const OF_VIEWS: &str = "POST, OPTIONS";
 
+/// The methods of the same where a page has that very name: with `blog/*`, `blog/a/views` is a page, and the views of `blog/a`.
+const OF_BOTH: &str = "GET, HEAD, POST, OPTIONS";
+
 /// What a path may name: a page, or the views of one, to which one may be added.
 struct Named {
     page: Option<Page>,
@@ -97,6 +100,22 @@ impl Named {
                 Ok(_) => Error::MethodNotAllowed(methods::READ),
                 Err(_) => not_counted.into(),
             })
+    }
+}
+
+fn allowed(request: &Request<'_>) -> &'static str {
+    let Ok(named) = request.segments::<Named>(2..);
+    let Some(pages) = request.rocket().state::<Pages>() else {
+        return methods::READ;
+    };
+    let counted = |page| pages.counted(page).is_ok();
+    match (counted(named.page), counted(named.views_of)) {
+        (true, true) => OF_BOTH,
+        (true, false) => methods::READ,
+        (false, true) => OF_VIEWS,
+        // Nothing is there. A browser asks before it lets a script ask, and the script is to hear it from the answer.
+        (false, false) if request.uri().path().ends_with("/views") => OF_VIEWS,
+        (false, false) => methods::READ,
     }
 }
 
@@ -153,16 +172,7 @@ pub fn stage() -> AdHoc {
     AdHoc::on_ignite("API", |rocket| async {
         rocket
             .mount("/", routes![read, count, description])
-            .mount(
-                "/",
-                methods::others("/api/pages/<path..>", |path| {
-                    if path.ends_with("/views") {
-                        OF_VIEWS
-                    } else {
-                        methods::READ
-                    }
-                }),
-            )
+            .mount("/", methods::others("/api/pages/<path..>", allowed))
             .mount("/", methods::others("/api/openapi.json", |_| methods::READ))
     })
 }

@@ -26,9 +26,12 @@ const METHODS: [Method; 7] = [
 /// After every route that is there for a purpose.
 const LAST: isize = 100;
 
-/// Answers every method of `route` that has no route of its own: OPTIONS with the list of those that are `allowed` at a path, the
+/// Which methods the address of a request has.
+type AllowedAt = fn(&Request<'_>) -> &'static str;
+
+/// Answers every method of `route` that has no route of its own: OPTIONS with the list of those that are `allowed` at an address, the
 /// others with 405 and that list. Rocket alone would say 404 of something that is there.
-pub fn others(route: &'static str, allowed: fn(&str) -> &'static str) -> Vec<Route> {
+pub fn others(route: &'static str, allowed: AllowedAt) -> Vec<Route> {
     METHODS
         .map(|method| Route::ranked(LAST, method, route, Others { allowed }))
         .into()
@@ -41,7 +44,7 @@ pub fn any_origin() -> Header<'static> {
 
 #[derive(Clone)]
 struct Others {
-    allowed: fn(&str) -> &'static str,
+    allowed: AllowedAt,
 }
 
 #[derive(Responder)]
@@ -57,7 +60,7 @@ struct Allowed(
 #[rocket::async_trait]
 impl Handler for Others {
     async fn handle<'r>(&self, request: &'r Request<'_>, _: Data<'r>) -> Outcome<'r> {
-        let allowed = (self.allowed)(request.uri().path().as_str());
+        let allowed = (self.allowed)(request);
         if request.method() != Method::Options {
             return Outcome::from(request, Err::<(), _>(Error::MethodNotAllowed(allowed)));
         }

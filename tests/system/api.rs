@@ -87,10 +87,15 @@ async fn a_page_that_is_not_counted_is_a_problem_and_no_row() {
 #[rocket::async_test]
 async fn other_methods_are_told_which_ones_there_are() {
     let url = support::database().await;
-    let client = support::client_of(&url, &["readme"]).await;
+    let client = support::client_of(&url, &["readme", "blog/*"]).await;
     for (path, allowed) in [
         ("/api/pages/readme", "GET, HEAD, OPTIONS"),
         ("/api/pages/readme/views", "POST, OPTIONS"),
+        ("/api/pages/%2F/views", "POST, OPTIONS"),
+        // A page of that name, as blog itself is none.
+        ("/api/pages/blog/views", "GET, HEAD, OPTIONS"),
+        // Both.
+        ("/api/pages/blog/a/views", "GET, HEAD, POST, OPTIONS"),
         ("/api/openapi.json", "GET, HEAD, OPTIONS"),
     ] {
         for method in [
