@@ -1,6 +1,7 @@
 //! The badge: a small picture of a page's count, for other sites to embed. Fetching it counts a view.
 
 use rocket::fairing::AdHoc;
+use rocket::form;
 use rocket::http::Header;
 use rocket::http::uri::Segments;
 use rocket::http::uri::fmt::Path;
@@ -37,14 +38,14 @@ impl<'r> FromSegments<'r> for File {
     }
 }
 
-/// What the query says of the badge's looks.
+/// What the query says of the badge's looks. Of a key that stands there twice, the first counts; an `Option` would be none.
 #[derive(FromForm)]
 struct Query<'q> {
-    label: Option<&'q str>,
-    color: Option<&'q str>,
+    label: form::Result<'q, &'q str>,
+    color: form::Result<'q, &'q str>,
     #[field(name = "labelColor")]
-    label_color: Option<&'q str>,
-    count: Option<&'q str>,
+    label_color: form::Result<'q, &'q str>,
+    count: form::Result<'q, &'q str>,
 }
 
 /// The badge's looks, in terms that cannot break out of the picture.
@@ -68,15 +69,15 @@ impl<'q> TryFrom<Query<'q>> for Style<'q> {
                 "A label has up to 40 characters, and none that is invisible. Nothing was counted.",
             ));
         }
-        let color = |text: Option<&str>, default| {
+        let color = |text: form::Result<'_, &str>, default| {
             Color::parse(text.unwrap_or(default)).ok_or(Error::Unacceptable(
                 "A colour is three or six hexadecimal digits, or a name such as green. Nothing was counted.",
             ))
         };
         let counts = match query.count {
-            None | Some("yes") => true,
-            Some("no") => false,
-            Some(_) => {
+            Err(_) | Ok("yes") => true,
+            Ok("no") => false,
+            Ok(_) => {
                 return Err(Error::Unacceptable(
                     "count is yes or no. Nothing was counted.",
                 ));

@@ -16,6 +16,8 @@ async fn fetching_it_counts_unless_told_not_to() {
     for (path, page, value) in [
         ("/badge/readme.svg", "readme", "1"),
         ("/badge/readme.svg?count=no", "readme", "1"),
+        ("/badge/readme.svg?count=no&count=no", "readme", "1"),
+        ("/badge/readme.svg?count=no&count=yes", "readme", "1"),
         ("/badge/readme.svg?count=yes", "readme", "2"),
         ("/badge/blog/a/b.svg", "blog/a/b", "1"),
         ("/badge/blog%2Fa%2Fb.svg", "blog/a/b", "2"),
