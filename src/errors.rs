@@ -10,6 +10,7 @@ use rocket_dyn_templates::{Template, context};
 use uuid::Uuid;
 
 use crate::database::NotReady;
+use crate::methods;
 use crate::metrics;
 use crate::page::NotCounted;
 use crate::views::Uncounted;
@@ -139,6 +140,8 @@ impl<'r> Responder<'r, 'static> for Answer {
             }
             let mut response = problem.respond_to(request)?;
             response.set_header(ContentType::new("application", "problem+json"));
+            // What a script may ask for, it may also be refused.
+            response.set_header(methods::any_origin());
             response
         } else {
             let context = context! { status: status.code, title, advice, reference };

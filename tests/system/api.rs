@@ -74,6 +74,10 @@ async fn a_page_that_is_not_counted_is_a_problem_and_no_row() {
             assert_eq!(answer.status(), Status::NotFound, "{path}");
             let kind = ContentType::new("application", "problem+json");
             assert_eq!(answer.content_type(), Some(kind));
+            assert_eq!(
+                answer.headers().get_one("Access-Control-Allow-Origin"),
+                Some("*")
+            );
             let problem: Value = answer.into_json().await.unwrap();
             assert_eq!(problem["type"], "about:blank");
             assert_eq!(problem["status"], 404);
