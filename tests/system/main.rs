@@ -10,6 +10,7 @@ mod api;
 mod badge;
 mod binary;
 mod configuration;
+mod description;
 mod engine;
 mod history;
 mod hostile;

@@ -1,5 +1,6 @@
 //! What the tests share: a server with a database for each test, and the real binary as a child.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -56,6 +57,15 @@ pub async fn rows(url: &str) -> i64 {
         .fetch_one(&mut connect(url).await)
         .await
         .unwrap()
+}
+
+/// How often each page was counted that has a row.
+pub async fn counts(url: &str) -> BTreeMap<String, i64> {
+    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT page, views FROM pages")
+        .fetch_all(&mut connect(url).await)
+        .await
+        .unwrap();
+    rows.into_iter().collect()
 }
 
 /// The application in this process, on the database at `url`, ready.
