@@ -12,6 +12,7 @@ mod binary;
 mod configuration;
 mod description;
 mod engine;
+mod generated;
 mod history;
 mod hostile;
 mod live;

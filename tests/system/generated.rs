@@ -1,0 +1,220 @@
+//! Ten thousand requests that nobody thought of, at the real binary: each has an answer that is well-formed and holds nothing that the
+//! request put there, and the counts at the end are those that were acknowledged.
+
+mod connection;
+mod requests;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
+
+use pageviews::templates::thousands;
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseResult, TestRunner};
+use rocket::serde::json::{self, Value};
+use roxmltree::{Document, Node};
+
+use self::connection::{Answer, Connection};
+use self::requests::{Request, request};
+use crate::support::{self, App, binary, wait};
+
+const CASES: u32 = 10_000;
+
+/// All that an answer may have.
+const HEADERS: [&str; 20] = [
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "cross-origin-resource-policy",
+    "date",
+    "expires",
+    "location",
+    "permissions-policy",
+    "pragma",
+    "retry-after",
+    "server",
+    "transfer-encoding",
+    "x-content-type-options",
+    "x-frame-options",
+];
+
+/// The elements of a picture and their attributes, without what they say.
+fn shape(picture: &Document<'_>) -> Vec<String> {
+    let named = |node: Node<'_, '_>| {
+        let attributes: Vec<_> = node
+            .attributes()
+            .map(|attribute| attribute.name())
+            .collect();
+        format!(
+            "{:?} {:?} {attributes:?}",
+            node.node_type(),
+            node.tag_name()
+        )
+    };
+    picture
+        .descendants()
+        .filter(|node| !node.is_text())
+        .map(named)
+        .collect()
+}
+
+/// What is known of the application after all that it answered.
+#[derive(Default)]
+struct Known {
+    counts: BTreeMap<String, i64>,
+    /// Of badges with a label, and without.
+    shapes: BTreeMap<bool, Vec<String>>,
+    problems: HashSet<String>,
+}
+
+impl Known {
+    fn judge(&mut self, request: &Request, answer: &Answer) -> TestCaseResult {
+        let Request { method, target } = request;
+        let (status, body) = (answer.status, answer.body.as_str());
+        prop_assert!(status < 500, "{status}");
+        let mut names = HashSet::new();
+        for (name, value) in &answer.headers {
+            prop_assert!(
+                HEADERS.contains(&name.as_str()) && names.insert(name),
+                "{name}"
+            );
+            prop_assert!(
+                value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{value:?}"
+            );
+        }
+        let said: Value = match answer.header("content-type") {
+            kind if kind.ends_with("json") && !body.is_empty() => {
+                json::from_str(body).map_err(|problem| fail(problem, body))?
+            }
+            _ => Value::Null,
+        };
+        if status == 405 {
+            let mut allowed = answer.header("allow").split(", ");
+            prop_assert!(
+                allowed.all(|allowed| allowed != *method),
+                "but {}",
+                answer.header("allow")
+            );
+        }
+        if status >= 400 {
+            self.problems.insert(body.into());
+            prop_assert!(
+                self.problems.len() < 12,
+                "one may say what was asked: {:?}",
+                self.problems
+            );
+        } else if target.starts_with("/api/") && said != Value::Null {
+            let (views, counted) = match status {
+                201 => (&said["number"], 1),
+                _ => (&said["views"], 0),
+            };
+            let known = self.viewed(said["page"].as_str().unwrap(), counted);
+            prop_assert_eq!(views.as_i64(), Some(known));
+        } else if target.starts_with("/badge/") && *method == "GET" {
+            self.badge(request, body)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the views of a page that were counted just now, and returns how many it has.
+    fn viewed(&mut self, page: &str, counted: i64) -> i64 {
+        let known = self.counts.entry(page.into()).or_default();
+        *known += counted;
+        *known
+    }
+
+    fn badge(&mut self, request: &Request, body: &str) -> TestCaseResult {
+        let counted = i64::from(request.asks("count").as_deref() != Some("no"));
+        let value = &*thousands(self.viewed(&request.page_of_badge(), counted));
+        let label = &*request.asks("label").unwrap_or("views".into());
+        let (name, texts) = match label {
+            "" => (value.into(), vec![value; 2]),
+            _ => (
+                format!("{label}: {value}"),
+                vec![label, label, value, value],
+            ),
+        };
+        let picture = Document::parse(body).map_err(|problem| fail(problem, body))?;
+        let said = |element: &str| -> Vec<_> {
+            let elements = picture
+                .descendants()
+                .filter(|node| node.has_tag_name(element));
+            elements.map(|node| node.text().unwrap_or("")).collect()
+        };
+        prop_assert_eq!(said("text"), texts);
+        prop_assert_eq!(said("title"), [&name]);
+        prop_assert_eq!(picture.root_element().attribute("aria-label"), Some(&*name));
+        prop_assert_eq!(&shape(&picture), &self.shapes[&label.is_empty()]);
+        Ok(())
+    }
+}
+
+/// What `body` should have been, and is not.
+fn fail(problem: impl Display, body: &str) -> TestCaseError {
+    TestCaseError::fail(format!("{problem}: {body}"))
+}
+
+#[test]
+fn each_has_an_answer_and_leaves_no_trace_but_its_count() {
+    let url = wait(support::database());
+    let mut app = App::start(
+        binary()
+            .env("DATABASE_URL", &url)
+            .env("ROCKET_PAGES", r#"["readme", "blog/*"]"#)
+            // Four lines for each request are of no use here.
+            .env("ROCKET_LOG_LEVEL", "critical"),
+    );
+    app.wait_ready();
+    let mut known = Known::default();
+    for (bare, query) in [(false, "count=no"), (true, "count=no&label=")] {
+        let badge = app.get(&format!("/badge/readme.svg?{query}"));
+        let picture = Document::parse(badge.as_str().unwrap()).unwrap();
+        known.shapes.insert(bare, shape(&picture));
+    }
+
+    let known = RefCell::new(known);
+    let connection = RefCell::new(Connection {
+        app: &app,
+        stream: None,
+    });
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let found = TestRunner::new(config).run(&request(), |request| {
+        let answer = connection.borrow_mut().ask(&request);
+        let answer =
+            answer.map_err(|problem| TestCaseError::fail(format!("no answer: {problem}")))?;
+        known.borrow_mut().judge(&request, &answer)
+    });
+    drop(connection);
+    if let Err(found) = found {
+        panic!("{found}");
+    }
+
+    let counts = wait(support::counts(&url));
+    let mut acknowledged = known.into_inner().counts;
+    acknowledged.retain(|_, views| *views > 0);
+    assert_eq!(counts, acknowledged);
+    assert!(
+        counts
+            .keys()
+            .all(|page| page == "/" || page == "readme" || page.starts_with("blog/")),
+        "{counts:?}"
+    );
+    assert!(
+        counts.values().sum::<i64>() > 1_000,
+        "hardly any was counted: {counts:?}"
+    );
+    assert!(app.child.try_wait().unwrap().is_none(), "it ended");
+    let log = app.log().join("\n") + &app.stderr();
+    assert!(!log.contains("panicked"), "{log}");
+}
