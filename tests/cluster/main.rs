@@ -7,6 +7,8 @@
 // A test that cannot go on is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod browser;
+mod chromium;
 mod compose;
 mod embedding;
 mod faults;
@@ -14,5 +16,6 @@ mod hardening;
 mod https;
 mod live;
 mod load;
+mod looks;
 mod proxying;
 mod running;

@@ -1,0 +1,268 @@
+//! The page in a real browser, before two replicas: what people see, and that it keeps what it promises them.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rocket::serde::json::{Value, json};
+
+use crate::chromium::{Chromium, or_skip};
+use crate::compose::{Cluster, eventually, number};
+use crate::looks;
+
+/// One check of the page, which may leave the browser as it likes.
+type Check = fn(&Window);
+
+/// One cluster and one browser for all of them, and a line for each: they count visits, so they take turns.
+const CHECKS: [(&str, Check); 11] = [
+    ("a reload counts one view", a_reload_counts_one_view),
+    ("the icon is a picture", looks::the_icon_is_a_picture),
+    ("it weighs little", it_weighs_little),
+    ("it keeps nothing about visitors", it_keeps_nothing),
+    ("it ticks on views that any replica counted", it_ticks),
+    ("it needs no script", it_needs_no_script),
+    (
+        "light and dark can be read",
+        looks::light_and_dark_can_be_read,
+    ),
+    ("it fits small and large windows", looks::it_fits),
+    ("errors are as calm as the page", looks::errors_are_calm),
+    ("axe finds nothing", looks::axe_finds_nothing),
+    ("it ticks again after an outage", it_ticks_again),
+];
+
+/// What the checks look through.
+pub struct Window {
+    pub cluster: Cluster,
+    pub browser: Chromium,
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_page_in_a_real_browser() {
+    let Some(browser) = or_skip("the page in a real browser", Chromium::start()) else {
+        return;
+    };
+    let cluster = Cluster::up(&[]);
+    cluster.compose(&["up", "-d", "--scale", "app=2"]);
+    eventually("two replicas", || cluster.containers("app").len() == 2);
+    cluster.wait_healthy();
+    let window = Window { cluster, browser };
+    window.a_violation_would_be_seen();
+
+    let mut failed = Vec::new();
+    for (name, check) in CHECKS {
+        println!("{name}");
+        // Each of them is told, not just the first that fails.
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            window.prefers_nothing();
+            check(&window);
+            window.is_quiet(&[]);
+        }));
+        if kept.is_err() {
+            window.browser.screenshot("failed");
+            window.browser.console();
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+impl Window {
+    /// The browser as it comes: whatever a check set, the next one does without.
+    fn prefers_nothing(&self) {
+        for (command, parameters) in [
+            ("setScriptExecutionDisabled", json!({ "value": false })),
+            ("setEmulatedMedia", json!({ "features": [] })),
+            ("clearDeviceMetricsOverride", json!({})),
+        ] {
+            let command = format!("Emulation.{command}");
+            self.browser.devtools(&command, parameters);
+        }
+    }
+
+    pub fn go(&self, path: &str) {
+        self.browser.go(&self.cluster.url(path));
+    }
+
+    /// The number on the page, which is the same for people and for programs.
+    pub fn shown(&self) -> i64 {
+        let (value, text, grouped): (i64, String, String) = self.browser.run(
+            "const views = document.getElementById('views');
+             const value = Number(views.value);
+             return [value, views.textContent.trim(), value.toLocaleString('en-US')];",
+        );
+        assert_eq!(text, grouped);
+        value
+    }
+
+    /// Nothing on the console but what says `allowed`, and nothing asked of anybody else.
+    pub fn is_quiet(&self, allowed: &[&str]) {
+        let mut said = self.browser.console();
+        said.retain(|line| !allowed.iter().any(|allowed| line.contains(allowed)));
+        assert!(said.is_empty(), "on the console: {said:#?}");
+        let ours = self.cluster.url("/");
+        for event in self.browser.network() {
+            if let Some(url) = event["params"]["request"]["url"].as_str() {
+                assert!(url.starts_with(&ours) || url.starts_with("data:"), "{url}");
+            }
+        }
+    }
+
+    /// Caddy's content policy holds, and the console is where a breach would be told.
+    fn a_violation_would_be_seen(&self) {
+        self.go("/");
+        self.browser.run::<()>(
+            "const inline = document.createElement('script');
+             inline.textContent = 'document.title = 1';
+             document.body.append(inline);",
+        );
+        let said = self.browser.console();
+        assert!(
+            said.iter()
+                .any(|line| line.contains("Content Security Policy")),
+            "{said:?}"
+        );
+        // With what the browser asked itself for its first tab.
+        self.browser.network();
+    }
+}
+
+fn a_reload_counts_one_view(window: &Window) {
+    window.go("/");
+    let first = window.shown();
+    for number in first + 1..first + 4 {
+        window.browser.reload();
+        assert_eq!(window.shown(), number);
+        let text: String = window.browser.run("return document.body.innerText");
+        assert!(text.contains(&format!("view number {number}")), "{text}");
+        let today: i64 = window
+            .browser
+            .run("return Number(document.getElementById('today').value)");
+        assert!((1..=number).contains(&today), "{today} of {number} today");
+    }
+}
+
+fn it_weighs_little(window: &Window) {
+    window.go("/");
+    // The browser does not tell of icons.
+    let (loaded, icon): (usize, String) = window.browser.run(
+        "const entries = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
+         return [entries.reduce((sum, entry) => sum + entry.decodedBodySize, 0),
+             new URL(document.querySelector('link[rel=icon]').href).pathname];",
+    );
+    let bytes = loaded + window.cluster.get(&icon).as_bytes().len();
+    println!("{bytes} bytes");
+    assert!(loaded > 0 && bytes < 12_000, "{bytes} bytes");
+}
+
+fn it_keeps_nothing(window: &Window) {
+    window.go("/");
+    let cookies = window.browser.devtools("Storage.getCookies", json!({}));
+    assert_eq!(cookies["cookies"], json!([]));
+    let kept: Value = window.browser.run(
+        "return Promise.all([localStorage.length, sessionStorage.length, indexedDB.databases(), caches.keys(),
+             navigator.serviceWorker.getRegistrations()]);",
+    );
+    assert_eq!(kept, json!([0, 0, [], [], []]));
+}
+
+/// Somebody else's visit: the replica that counted it, and its number.
+fn somebody_visits(window: &Window) -> (String, i64) {
+    let answer = window.cluster.get("/");
+    let (_, rest) = answer
+        .as_str()
+        .unwrap()
+        .split_once(r#"<span id="replica">"#)
+        .unwrap();
+    let replica = rest.split('<').next().unwrap().to_string();
+    (replica, number(&answer).unwrap())
+}
+
+/// Sooner than a replica that is told of nothing reads the totals for itself: each tick but the first would take as
+/// long as `QUIET` in src/live.rs.
+const TOLD: Duration = Duration::from_secs(10);
+
+fn it_ticks(window: &Window) {
+    window.go("/");
+    let loaded: f64 = window.browser.run("return performance.timeOrigin");
+    // The browser listens to one replica. With a second listener at the other one both are equally busy, so that
+    // Caddy sends visits to both: those that were counted elsewhere than they are listened to are among them.
+    let mut listener = TcpStream::connect(("127.0.0.1", window.cluster.http_port)).unwrap();
+    listener
+        .write_all(b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        .unwrap();
+    let first = BufReader::new(&listener)
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("data:"));
+    assert!(first.is_some(), "/live says the total at once");
+
+    let mut replicas = HashMap::new();
+    eventually("three visits to each of both replicas", || {
+        let (replica, number) = somebody_visits(window);
+        let visited = Instant::now();
+        eventually("the tick", || window.shown() >= number);
+        let took = visited.elapsed();
+        assert!(took < TOLD, "read, not told: {took:?} after the visit");
+        assert_eq!(window.shown(), number, "nobody else visits");
+        *replicas.entry(replica).or_insert(0) += 1;
+        replicas.len() == 2 && replicas.values().all(|visits| *visits >= 3)
+    });
+    let now: f64 = window.browser.run("return performance.timeOrigin");
+    assert_eq!(now, loaded, "without a reload");
+}
+
+fn it_needs_no_script(window: &Window) {
+    window.browser.network();
+    window.browser.devtools(
+        "Emulation.setScriptExecutionDisabled",
+        json!({ "value": true }),
+    );
+    window.go("/");
+    let asked: Vec<_> = window
+        .browser
+        .network()
+        .iter()
+        .filter_map(|event| event["params"]["request"]["url"].as_str().map(String::from))
+        .collect();
+    let shown = window.shown();
+    let (svg, table): (Value, Vec<String>) = window.browser.run(
+        "const svg = document.querySelector('svg[role=img]');
+         const said = name => svg.querySelector(name).textContent.trim() !== '';
+         return [[said('title'), said('desc'), svg.getBoundingClientRect().height > 40],
+             Array.from(document.querySelectorAll('table td data, table td'), cell => cell.textContent.trim())];",
+    );
+    window.browser.screenshot("without-script");
+    assert!(shown > 0);
+    assert_eq!(svg, json!([true, true, true]));
+    assert!(!table.is_empty());
+    assert!(!asked.contains(&window.cluster.url("/live")), "{asked:?}");
+}
+
+fn it_ticks_again(window: &Window) {
+    window.go("/");
+    let loaded: f64 = window.browser.run("return performance.timeOrigin");
+    let (_, number) = somebody_visits(window);
+    eventually("the tick", || window.shown() == number);
+    window.browser.network();
+    window.cluster.compose(&["stop", "-t", "5", "app"]);
+    // A browser's own way of connecting again ends at the first answer that is an error.
+    eventually("an attempt to connect that Caddy refuses", || {
+        window.browser.network().iter().any(|event| {
+            let response = &event["params"]["response"];
+            response["url"] == window.cluster.url("/live").as_str()
+                && response["status"].as_u64() >= Some(500)
+        })
+    });
+    window.cluster.compose(&["start", "app"]);
+    window.cluster.wait_healthy();
+    let (_, number) = somebody_visits(window);
+    eventually("the tick", || window.shown() >= number);
+    let now: f64 = window.browser.run("return performance.timeOrigin");
+    assert_eq!(now, loaded, "without a reload");
+    // Chromium's own words for an answer that broke off and for those of an error's status.
+    window.is_quiet(&["/live - Failed to load resource:"]);
+}

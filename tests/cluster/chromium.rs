@@ -1,0 +1,184 @@
+//! A real browser: Chromium without a window, led by chromedriver on a port of its own. Both end with us.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rocket::serde::DeserializeOwned;
+use rocket::serde::json::{self, Value};
+use rocket::tokio::runtime::Runtime;
+use thirtyfour::error::WebDriverResult;
+use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
+
+const INSTALL: &str = "apt-get install chromium chromium-driver";
+
+/// Only chromedriver keeps the standard output. A browser that is still ending may write into the folder $1 that was
+/// just removed, so it has to stay away.
+const SUPERVISE: &str = r#"chromedriver --port=0 & exec >/dev/null; cat; kill $!; wait $!
+until rm -rf "$1" && sleep 0.2 && test ! -e "$1"; do :; done"#;
+
+/// A browser with a profile of its own, which nobody used before.
+pub struct Chromium {
+    driver: WebDriver,
+    runtime: Runtime,
+    _supervisor: Supervisor,
+}
+
+/// Ends chromedriver as soon as we are gone: a shell that waits for the end of a pipe which we hold.
+struct Supervisor(Child);
+
+impl Chromium {
+    /// A browser that shows nothing yet.
+    ///
+    /// # Errors
+    /// Which program is missing, and how to get it. Whatever else goes wrong is a panic.
+    pub fn start() -> Result<Self, String> {
+        let profile = tempfile::Builder::new()
+            .prefix("pageviews-chromium-")
+            .tempdir()
+            .unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", SUPERVISE, "supervisor"])
+            .arg(profile.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C in a terminal reaches the whole group; this one has something left to do then.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        // From here on the shell removes it.
+        let profile = profile.keep();
+        let output = child.stdout.take().unwrap();
+        let supervisor = Supervisor(child);
+        let Some(port) = port(output) else {
+            return Err(format!("there is no chromedriver; {INSTALL}"));
+        };
+        let capabilities = capabilities(&profile.display().to_string()).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let session = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities);
+        match runtime.block_on(session) {
+            Ok(driver) => Ok(Self {
+                driver,
+                runtime,
+                _supervisor: supervisor,
+            }),
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains("cannot find Chrome binary"), "{said}");
+                Err(format!("there is no Chromium; {INSTALL}"))
+            }
+        }
+    }
+
+    /// Visits `url`; returns when it is loaded.
+    pub fn go(&self, url: &str) {
+        self.runtime.block_on(self.driver.goto(url)).unwrap();
+    }
+
+    pub fn reload(&self) {
+        self.runtime.block_on(self.driver.refresh()).unwrap();
+    }
+
+    /// What `script` returns, or promises, in the page. The page's content policy does not apply to it.
+    pub fn run<T: DeserializeOwned>(&self, script: &str) -> T {
+        let returned = self
+            .runtime
+            .block_on(self.driver.execute(script, Vec::new()));
+        returned.unwrap().convert().unwrap()
+    }
+
+    /// A command of the DevTools protocol. See <https://chromedevtools.github.io/devtools-protocol/>.
+    pub fn devtools(&self, method: &str, parameters: Value) -> Value {
+        self.runtime
+            .block_on(self.driver.cdp().send_raw(method, parameters))
+            .unwrap()
+    }
+
+    /// The warnings and errors on the console since the last call.
+    pub fn console(&self) -> Vec<String> {
+        let entries = self.runtime.block_on(self.driver.browser_log()).unwrap();
+        let loud = entries
+            .into_iter()
+            .filter(|entry| ["WARNING", "SEVERE"].contains(&entry.level.as_str()));
+        loud.map(|entry| entry.message).collect()
+    }
+
+    /// What the network did since the last call: events of the protocol's domain `Network`.
+    pub fn network(&self) -> Vec<Value> {
+        let entries = self.runtime.block_on(self.driver.get_log("performance"));
+        let events = entries.unwrap().into_iter().map(|entry| {
+            let mut entry: Value = json::from_str(&entry.message).unwrap();
+            entry["message"].take()
+        });
+        events
+            .filter(|event| {
+                event["method"]
+                    .as_str()
+                    .is_some_and(|method| method.starts_with("Network."))
+            })
+            .collect()
+    }
+
+    /// Keeps what the window shows in target/tmp, for people.
+    pub fn screenshot(&self, name: &str) {
+        let file = format!("{}/{name}.png", env!("CARGO_TARGET_TMPDIR"));
+        self.runtime
+            .block_on(self.driver.screenshot(file.as_ref()))
+            .unwrap();
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let _ = self.runtime.block_on(self.driver.clone().quit());
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// The port that chromedriver says it listens on, unless it ends first. After that it says no more.
+fn port(output: ChildStdout) -> Option<u16> {
+    BufReader::new(output)
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        })
+}
+
+fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
+    let mut capabilities = ChromeCapabilities::new();
+    capabilities.add_arg("--headless=new")?;
+    capabilities.add_arg(&format!("--user-data-dir={profile}"))?;
+    // A pipe and not a port, so that the browser ends with chromedriver, however that ends.
+    capabilities.add_arg("--remote-debugging-pipe")?;
+    // Containers have 64 MB of it.
+    capabilities.add_arg("--disable-dev-shm-usage")?;
+    if rustix::process::geteuid().is_root() {
+        // It refuses to run as root with one.
+        capabilities.add_arg("--no-sandbox")?;
+    }
+    for log in ["browser", "performance"] {
+        capabilities.set_logging_prefs(log, LoggingPrefsLogLevel::All)?;
+    }
+    Ok(capabilities)
+}
+
+/// What a test needs and a machine may lack. A CI has it, or fails; elsewhere the test is skipped, loudly.
+pub fn or_skip<T>(what: &str, found: Result<T, String>) -> Option<T> {
+    let why = match found {
+        Ok(found) => return Some(found),
+        Err(why) => why,
+    };
+    assert!(std::env::var_os("CI").is_none(), "{what}: {why}");
+    // Not eprintln!, which is shown for tests that fail.
+    let _ = writeln!(io::stderr(), "\n*** SKIPPED: {what}: {why}\n");
+    None
+}
