@@ -3,8 +3,10 @@
 use rocket::fairing::AdHoc;
 use rocket::futures::stream::{self, Stream};
 use rocket::http::{ContentType, Header};
+use rocket::request::Request;
 use rocket::response::stream::ByteStream;
-use rocket::{Responder, State, get, head, routes};
+use rocket::response::{self, Responder};
+use rocket::{State, get, head, routes};
 use rocket_dyn_templates::{Metadata, Template, context};
 
 use crate::chart::Chart;
@@ -18,6 +20,20 @@ use crate::visit::{Speculative, Visit};
 /// The name of this replica: its host name, which is the container's id in a cluster.
 struct Replica(String);
 
+/// A page that is written at once: Rocket writes 4 KiB at a time, and hands each piece from task to task.
+struct Whole(Template);
+
+/// More than the page has, by far.
+const LARGEST: usize = 8 << 10;
+
+impl<'r> Responder<'r, 'static> for Whole {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let mut response = self.0.respond_to(request)?;
+        response.set_max_chunk_size(LARGEST);
+        Ok(response)
+    }
+}
+
 #[get("/")]
 async fn visit(
     visit: Result<Visit, Speculative>,
@@ -26,7 +42,7 @@ async fn visit(
     db: &Db,
     templates: Metadata<'_>,
     replica: &State<Replica>,
-) -> Result<Template, Error> {
+) -> Result<Whole, Error> {
     let Visit = visit?;
     let usable = views.readiness().usable().await;
     let database = usable.map_err(Uncounted::NotReady)?;
@@ -41,7 +57,7 @@ async fn visit(
         replica: &replica.0,
         database: &*database,
     };
-    Ok(Template::render("home", context))
+    Ok(Whole(Template::render("home", context)))
 }
 
 /// What GET would answer, without its body; Rocket would otherwise run GET's handler, which counts.

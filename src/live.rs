@@ -120,6 +120,10 @@ impl Live {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.eager_reconnect(false);
         listener.listen(ledger::CHANNEL).await?;
+        let lock = sqlx::query("SELECT pg_advisory_lock_shared($1)").bind(ledger::LISTENING);
+        time::timeout(PATIENCE, lock.execute(&mut listener))
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         loop {
             let pages = self.pages();
             if pages.is_empty() {
@@ -204,6 +208,8 @@ pub fn stage() -> AdHoc {
         let own = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
+            // Closed when nobody looks any more, and the lock with it.
+            .after_release(|_, _| Box::pin(async { Ok(false) }))
             .connect_lazy_with(db.connect_options().as_ref().clone());
         let live = Arc::new(Live::default());
         Ok(rocket

@@ -18,7 +18,8 @@ pub const LARGEST: i64 = 1_000_000_000_000_000;
 /// Rows are locked in one order everywhere: pages by name, their days by name, the writer's own. The day is taken when the page
 /// is locked, and not when the transaction began, so that days follow each other as the totals do.
 ///
-/// Whoever listens on [`CHANNEL`] hears of each page's new total when it is committed: see [`crate::live`].
+/// Whoever listens on [`CHANNEL`] hears of each page's new total when it is committed: see [`crate::live`]. To tell costs as much as a tenth of a
+/// small batch, so it is done only while somebody listens, who holds [`LISTENING`]: then this transaction cannot have it.
 const ADD: &str = r#"
     WITH added AS (
         SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
@@ -35,7 +36,8 @@ const ADD: &str = r#"
     )
     INSERT INTO writers AS w (writer, batch, totals)
     SELECT $1, $2, array_agg(views ORDER BY page) FROM (
-        SELECT page, views, pg_notify('views', views || ' ' || page) FROM total
+        SELECT page, views, CASE WHEN NOT alone THEN pg_notify('views', views || ' ' || page) END
+        FROM total, (SELECT pg_try_advisory_xact_lock(8097863) AS alone OFFSET 0) AS listening
     ) AS told
     ON CONFLICT (writer) DO UPDATE SET
         batch = CASE WHEN w.batch < excluded.batch THEN excluded.batch END,
@@ -44,6 +46,11 @@ const ADD: &str = r#"
 
 /// Where whoever wants to know of new totals listens.
 pub const CHANNEL: &str = "views";
+
+/// The lock that whoever listens shares for as long as it does, and has before it reads the totals. Who counts tries to have it alone until
+/// the commit: so a batch is either told, or committed before the listener got the lock. Two batches at once may take each
+/// other for a listener, and tell nobody.
+pub const LISTENING: i64 = 8_097_863;
 
 /// What was told on [`CHANNEL`]: a total, and the name of its page.
 pub fn told(payload: &str) -> Option<(i64, &str)> {
