@@ -27,6 +27,8 @@ pub enum Error {
     NotReady(NotReady),
     /// A browser asked for a page that nobody looks at yet: see [`crate::visit`].
     Speculative,
+    /// A template failed; the log says why.
+    NotDrawn,
     /// No page that is counted has this name.
     NotCounted,
     /// The address has only these methods.
@@ -73,6 +75,7 @@ impl<'r> Responder<'r, 'static> for Error {
                 retry_after: None,
                 ..unavailable
             },
+            Self::NotDrawn => Answer::to(Status::InternalServerError),
             Self::NotCounted => Answer {
                 advice: "No page of this name is counted here. Nothing was counted.",
                 ..Answer::to(Status::NotFound)

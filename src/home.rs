@@ -3,14 +3,12 @@
 use rocket::fairing::AdHoc;
 use rocket::futures::stream::{self, Stream};
 use rocket::http::{ContentType, Header};
-use rocket::request::Request;
 use rocket::response::stream::ByteStream;
-use rocket::response::{self, Responder};
-use rocket::{State, get, head, routes};
-use rocket_dyn_templates::{Metadata, Template, context};
+use rocket::{Responder, State, get, head, routes};
+use rocket_dyn_templates::Metadata;
 
-use crate::chart::Chart;
 use crate::database::Db;
+use crate::drawing::{Drawings, Whole};
 use crate::errors::Error;
 use crate::methods;
 use crate::page::Page;
@@ -20,25 +18,11 @@ use crate::visit::{Speculative, Visit};
 /// The name of this replica: its host name, which is the container's id in a cluster.
 struct Replica(String);
 
-/// A page that is written at once: Rocket writes 4 KiB at a time, and hands each piece from task to task.
-struct Whole(Template);
-
-/// More than the page has, by far.
-const LARGEST: usize = 8 << 10;
-
-impl<'r> Responder<'r, 'static> for Whole {
-    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        let mut response = self.0.respond_to(request)?;
-        response.set_max_chunk_size(LARGEST);
-        Ok(response)
-    }
-}
-
 #[get("/")]
 async fn visit(
     visit: Result<Visit, Speculative>,
     views: &State<Views>,
-    chart: &State<Chart>,
+    drawings: &State<Drawings>,
     db: &Db,
     templates: Metadata<'_>,
     replica: &State<Replica>,
@@ -46,18 +30,9 @@ async fn visit(
     let Visit = visit?;
     let usable = views.readiness().usable().await;
     let database = usable.map_err(Uncounted::NotReady)?;
-    let page = Page::home();
-    let number = views.count(page.clone()).await?;
-    let drawing = chart.drawing(db, &templates).await;
-    let context = context! {
-        page: page.as_str(),
-        number,
-        today: (number - drawing.before_today).max(0),
-        chart: &drawing.html,
-        replica: &replica.0,
-        database: &*database,
-    };
-    Ok(Whole(Template::render("home", context)))
+    let number = views.count(Page::home()).await?;
+    let drawing = drawings.newest(db, &database, &replica.0, &templates).await;
+    Ok(drawing.ok_or(Error::NotDrawn)?.page(number))
 }
 
 /// What GET would answer, without its body; Rocket would otherwise run GET's handler, which counts.
@@ -101,7 +76,7 @@ pub fn stage() -> AdHoc {
             .into_owned();
         rocket
             .manage(Replica(replica))
-            .manage(Chart::default())
+            .manage(Drawings::default())
             .mount("/", routes![visit, preview, style, script, icon])
             .mount("/", methods::others("/", |_| methods::READ))
     })

@@ -3,14 +3,18 @@
 
 use std::env;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use pageviews::config::Config;
+use pageviews::database::Server;
+use pageviews::drawing::{Drawing, Whole};
+use pageviews::views::history::{Day, History};
 use rocket::response::Debug;
 use rocket::tokio::runtime;
 use rocket::{State, get, routes};
-use rocket_dyn_templates::{Template, context};
+use rocket_dyn_templates::Metadata;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
@@ -21,13 +25,13 @@ struct InMemory(AtomicI64);
 
 /// No database: what Rocket and the template cost alone, which no counter in this application can beat.
 #[get("/page")]
-fn page(views: &State<InMemory>) -> Template {
-    render("/peers/page", views.0.fetch_add(1, Ordering::Relaxed) + 1)
+fn page(views: &State<InMemory>, templates: Metadata<'_>) -> Whole {
+    render(views.0.fetch_add(1, Ordering::Relaxed) + 1, &templates)
 }
 
 /// One UPDATE of one hot row per view.
 #[get("/update")]
-async fn update(pool: &State<PgPool>) -> Result<Template> {
+async fn update(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> {
     // Not fetch_one: it returns with the first row, which is sent before the commit.
     let rows: Vec<i64> = sqlx::query_scalar(
         "UPDATE pages SET views = views + 1 WHERE page = '/peers/update' RETURNING views",
@@ -35,12 +39,12 @@ async fn update(pool: &State<PgPool>) -> Result<Template> {
     .fetch_all(pool.inner())
     .await?;
     let number = rows.first().copied().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(render("/peers/update", number))
+    Ok(render(number, &templates))
 }
 
 /// One row per view, and a COUNT(*) of them all.
 #[get("/insert")]
-async fn insert(pool: &State<PgPool>) -> Result<Template> {
+async fn insert(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> {
     let mut connection = pool.acquire().await?;
     sqlx::query("INSERT INTO peer_views (page) VALUES ('/peers/insert')")
         .execute(&mut *connection)
@@ -49,15 +53,28 @@ async fn insert(pool: &State<PgPool>) -> Result<Template> {
         .fetch_one(&mut *connection)
         .await?;
     drop(connection);
-    Ok(render("/peers/insert", number))
+    Ok(render(number, &templates))
 }
 
-fn render(page: &str, number: i64) -> Template {
-    let database = context! { name: "pageviews", version: "15" };
-    Template::render(
-        "home",
-        context! { page, number, replica: "peers", database },
-    )
+/// The page as ours is, but that its history is made up, and drawn once.
+fn render(number: i64, templates: &Metadata<'_>) -> Whole {
+    static DRAWING: OnceLock<Drawing> = OnceLock::new();
+    let draw = || {
+        let day = |day| Day {
+            day: format!("2026-10-{day:02}"),
+            views: day * 1_000,
+        };
+        let history = History {
+            views: 0,
+            days: (1..=30).map(day).collect(),
+        };
+        let database = Server {
+            name: "pageviews".into(),
+            version: "15".into(),
+        };
+        Drawing::of(Some(&history), &database, "peers", templates).expect("the templates render")
+    };
+    DRAWING.get_or_init(draw).page(number)
 }
 
 fn main() -> ExitCode {
