@@ -1,5 +1,5 @@
 //! The page `/`, drawn at most once a second: its chart, and everything else but the numbers that differ from view to view. Those are
-//! put in for each view, because to render the whole template for each took a third of what a view cost.
+//! put in for each view: to render all of it for each cost a tenth of all views. See "What the rest costs" in ARCHITECTURE.md.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};

@@ -44,10 +44,10 @@ class Subjects:
     templates: dict = field(default_factory=dict)
 
     @contextmanager
-    def ours(self, earlier=0, **environment):
-        """The real program, with `earlier` views and their history over ten years."""
+    def ours(self, earlier=0, checkout=None, **environment):
+        """The real program, or that of another checkout, with `earlier` views and their history over ten years."""
         with ExitStack() as stack:
-            subject = self.rocket(stack, "pageviews", "/", environment)
+            subject = self.rocket(stack, "pageviews", "/", environment, checkout)
             subject.count = "SELECT coalesce(max(views), 0) FROM pages WHERE page = '/'"
             if earlier:
                 self.server.sql(
@@ -92,7 +92,7 @@ class Subjects:
             subject.count = "SELECT count(*) FROM peer_views"
             yield subject
 
-    def rocket(self, stack, program, path, environment):
+    def rocket(self, stack, program, path, environment, checkout=None):
         """A Rocket program, configured as it ships."""
         port, log = free_port(), self.folder / f"{program}.log"
         database = self.server.fresh(stack, f"bench_{program}")
@@ -103,7 +103,10 @@ class Subjects:
             "ROCKET_PORT": str(port),
             "DATABASE_URL": f"{self.server.url}/{database}",
         }
-        process = start(stack, [self.programs[program]], log, cwd=ROOT, env=clean | own | environment)
+        # With the templates and the configuration that it was written with.
+        folder = checkout or ROOT
+        binary = checkout / "target/release/pageviews" if checkout else self.programs[program]
+        process = start(stack, [binary], log, cwd=folder, env=clean | own | environment)
         wait_until(lambda: (get(port, "/readyz") or [0])[0] == 200, process, log)
         return Subject(port, path, [process.pid], database)
 
