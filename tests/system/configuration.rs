@@ -68,6 +68,16 @@ fn what_is_wrong_is_one_line_with_key_origin_and_cure() {
         ),
         ("ROCKET_WORKERS", "-1", &["workers", "ROCKET_WORKERS"]),
         (
+            "ROCKET_PAGES",
+            "readme",
+            &["pages", "ROCKET_PAGES", "[\"readme\", \"blog/*\"]"],
+        ),
+        (
+            "ROCKET_PAGES",
+            "[\"a b\"]",
+            &["pages", "\"a b\"", "ROCKET_PAGES"],
+        ),
+        (
             "ROCKET_VIEWS",
             "6",
             &["views", "ROCKET_VIEWS", "deadline=6"],
