@@ -22,9 +22,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long the page may wait for its history before it is shown without.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// More bytes than the page has, by far.
-const LARGEST: usize = 8 << 10;
-
 /// A part of the page that differs from view to view, and the character that stands for it in a drawing: of those that
 /// Unicode leaves to private use, so no template, name or number has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +61,8 @@ pub struct Drawing {
     parts: Vec<(String, Slot)>,
     rest: String,
     before_today: i64,
+    /// Of the page, in bytes, with room for the largest numbers.
+    size: usize,
 }
 
 impl Drawing {
@@ -94,6 +93,7 @@ impl Drawing {
             rest = &rest[at + slot.mark().len_utf8()..];
         }
         Some(Self {
+            size: html.len() + Slot::ALL.len() * 2 * 26,
             parts,
             rest: rest.into(),
             before_today: history.map_or(0, |history| history.views - history.today()),
@@ -108,7 +108,7 @@ impl Drawing {
         let [number, today, length] =
             [number, today, text.len() as i64].map(|number| number.to_string());
         let plural = if text == "1" { "" } else { "s" };
-        let mut html = String::with_capacity(LARGEST);
+        let mut html = String::with_capacity(self.size);
         for (part, slot) in &self.parts {
             html.push_str(part);
             html.push_str(match slot {
@@ -130,8 +130,10 @@ pub struct Whole(String);
 
 impl<'r> Responder<'r, 'static> for Whole {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        // One more than it has: the end is found without room for another piece.
+        let size = self.0.len() + 1;
         let mut response = RawHtml(self.0).respond_to(request)?;
-        response.set_max_chunk_size(LARGEST);
+        response.set_max_chunk_size(size);
         Ok(response)
     }
 }

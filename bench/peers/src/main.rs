@@ -60,7 +60,7 @@ async fn insert(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> 
 fn render(number: i64, templates: &Metadata<'_>) -> Whole {
     static DRAWING: OnceLock<Drawing> = OnceLock::new();
     let draw = || {
-        let day = |day| Day {
+        let day = |day: i64| Day {
             day: format!("2026-10-{day:02}"),
             views: day * 1_000,
         };
