@@ -38,8 +38,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream lasts. The reader comes back by itself; one that stopped reading does not.
 const LIFETIME: Duration = Duration::from_secs(240);
 
-/// How long nothing may be heard before the totals are read: what was heard last may not have been the last.
-const QUIET: Duration = Duration::from_secs(15);
+/// How often the totals are read all the same, for a connection may break without a word; and how often it is seen whether anybody
+/// still looks.
+const REREAD: Duration = Duration::from_secs(15);
 
 /// How long the database may take to answer, and how long to leave it alone when it did not.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -139,6 +140,9 @@ impl Live {
             for name in names {
                 self.set(name, read.remove(name).unwrap_or(0));
             }
+            // Not begun anew with each message: on a busy page there would be no end to them.
+            let reread = time::sleep(REREAD);
+            rocket::tokio::pin!(reread);
             loop {
                 select! {
                     heard = listener.try_recv() => {
@@ -148,7 +152,7 @@ impl Live {
                         }
                     }
                     () = self.added.notified() => break,
-                    () = time::sleep(QUIET) => break,
+                    () = &mut reread => break,
                 }
             }
         }

@@ -88,6 +88,34 @@ fn each_stream_follows_one_page_that_is_counted() {
 }
 
 #[test]
+fn who_looked_and_left_leaves_nobody_listening() {
+    let url = wait(support::database());
+    let app = App::on(&url);
+    app.wait_ready();
+    let listeners = || {
+        wait(async {
+            let locks =
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            let mut admin = support::connect(&url).await;
+            sqlx::query_scalar::<_, i64>(locks)
+                .fetch_one(&mut admin)
+                .await
+                .unwrap()
+        })
+    };
+    let mut stream = Stream::open(&app, "/live");
+    assert_eq!(stream.next(), Some(0));
+    assert_eq!(listeners(), 1);
+    drop(stream);
+    // While the page goes on being viewed, which is what nobody is to be told of.
+    eventually("the end of listening", || {
+        app.visit();
+        listeners() == 0
+    });
+}
+
+#[test]
 fn many_views_are_a_few_messages() {
     let app = App::on(wait(support::database()));
     app.wait_ready();
