@@ -56,13 +56,7 @@ async fn the_page_shows_today_and_thirty_days() {
     let client = support::client(&url).await;
     with_history(&url).await;
     for today in 1..=3 {
-        let html = client
-            .get("/")
-            .dispatch()
-            .await
-            .into_string()
-            .await
-            .unwrap();
+        let html = support::page(&client).await;
         assert_eq!(support::number(&html), 17 + today);
         // The number of today is exact, also while the chart is not drawn anew.
         assert!(
@@ -111,27 +105,13 @@ async fn without_its_history_the_page_still_counts() {
     let held: Vec<_> =
         join_all((0..db.options().get_max_connections()).map(|_| db.acquire())).await;
     assert!(held.iter().all(Result::is_ok));
-    let html = client
-        .get("/")
-        .dispatch()
-        .await
-        .into_string()
-        .await
-        .unwrap();
+    let html = support::page(&client).await;
     assert_eq!(support::number(&html), 1);
     assert!(!html.contains("<svg") && !html.contains("today"), "{html}");
     drop(held);
     // Tried again soon, for whoever comes then.
     let give_up = Instant::now() + support::SOON;
-    while !client
-        .get("/")
-        .dispatch()
-        .await
-        .into_string()
-        .await
-        .unwrap()
-        .contains("<svg")
-    {
+    while !support::page(&client).await.contains("<svg") {
         assert!(Instant::now() < give_up);
     }
 }

@@ -42,13 +42,7 @@ async fn large_numbers_are_grouped_for_people_and_plain_for_programs() {
         .execute(&mut support::connect(&url).await)
         .await
         .unwrap();
-    let html = client
-        .get("/")
-        .dispatch()
-        .await
-        .into_string()
-        .await
-        .unwrap();
+    let html = support::page(&client).await;
     assert!(
         html.contains(r#"<data id="views" value="1234">1,234</data>"#),
         "{html}"
@@ -125,13 +119,7 @@ async fn the_style_is_a_file_that_may_be_cached() {
         style.headers().get_one("Cache-Control"),
         Some("max-age=3600")
     );
-    let page = client
-        .get("/")
-        .dispatch()
-        .await
-        .into_string()
-        .await
-        .unwrap();
+    let page = support::page(&client).await;
     assert!(
         page.contains(r#"<link rel="stylesheet" href="/style.css">"#),
         "{page}"

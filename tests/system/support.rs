@@ -86,6 +86,12 @@ pub async fn client_of(url: &str, pages: &[&str]) -> Client {
     client
 }
 
+/// The page, visited once.
+pub async fn page(client: &Client) -> String {
+    let answer = client.get("/").dispatch().await;
+    answer.into_string().await.unwrap()
+}
+
 /// The number that a page shows.
 pub fn number(html: &str) -> i64 {
     let (_, rest) = html.split_once(r#"<data id="views" value=""#).unwrap();
