@@ -46,6 +46,10 @@ pub fn probe(url: &str) -> Result<String, String> {
     let body = answer.as_str().unwrap_or_default().trim();
     match answer.status_code {
         200 => Ok(body.into()),
-        status => Err(format!("{url} answers {status}: {body}")),
+        // The reason too: of a connection that was closed without a word, minreq says so there.
+        status => Err(format!(
+            "{url} answers {status} {}: {body}",
+            answer.reason_phrase
+        )),
     }
 }
