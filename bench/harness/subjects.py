@@ -106,7 +106,9 @@ class Subjects:
         # With the templates and the configuration that it was written with.
         folder = checkout or ROOT
         binary = checkout / "target/release/pageviews" if checkout else self.programs[program]
-        process = start(stack, [binary], log, cwd=folder, env=clean | own | environment)
+        # What its image sets, such as the allocator's options.
+        image = re.findall(r"^ENV (\w+)=(\S+)$", (folder / "Dockerfile").read_text(), re.MULTILINE)
+        process = start(stack, [binary], log, cwd=folder, env=clean | dict(image) | own | environment)
         wait_until(lambda: (get(port, "/readyz") or [0])[0] == 200, process, log)
         return Subject(port, path, [process.pid], database)
 
