@@ -76,13 +76,18 @@ impl Cluster {
     }
 
     pub fn try_compose(&self, arguments: &[&str]) -> Output {
+        self.compose_with(Stdio::null(), arguments)
+    }
+
+    /// Runs compose with something to read.
+    pub fn compose_with(&self, input: impl Into<Stdio>, arguments: &[&str]) -> Output {
         let program = program();
         Command::new(&program[0])
             .args(&program[1..])
             .args(["-p", &self.project])
             .args(arguments)
             .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
+            .stdin(input)
             .output()
             .unwrap()
     }

@@ -1,5 +1,7 @@
 //! The cluster when nothing is wrong.
 
+use std::io::{Seek, Write};
+
 use crate::compose::{Cluster, SOON, eventually, header};
 use crate::load::Visits;
 
@@ -82,6 +84,33 @@ fn taken_down_and_up_again_the_count_goes_on() {
     cluster.compose(&["up", "-d"]);
     cluster.wait_healthy();
     assert_eq!(cluster.visit(), 1);
+}
+
+/// With the commands of README.md.
+#[test]
+#[ignore = "needs Docker"]
+fn a_backup_is_restored_into_a_new_cluster() {
+    let dump = "exec -T db pg_dump -U pageviews --clean --if-exists pageviews";
+    let restore = "exec -T db psql -U pageviews -q -1 -v ON_ERROR_STOP=1";
+    let [dump, restore] = [dump, restore].map(|line| line.split(' ').collect::<Vec<_>>());
+    let cluster = Cluster::up(&[]);
+    assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
+    let mut backup = tempfile::tempfile().unwrap();
+    backup.write_all(cluster.compose(&dump).as_bytes()).unwrap();
+    assert_eq!(cluster.visit(), 3, "it counts on meanwhile");
+
+    cluster.compose(&["down", "--volumes"]);
+    cluster.compose(&["up", "-d"]);
+    cluster.wait_healthy();
+    assert_eq!(cluster.visit(), 1);
+    cluster.compose(&["stop", "app"]);
+    backup.rewind().unwrap();
+    let restored = cluster.compose_with(backup, &restore);
+    let said = String::from_utf8_lossy(&restored.stderr);
+    assert!(restored.status.success(), "{said}");
+    cluster.compose(&["start", "app"]);
+    cluster.wait_healthy();
+    assert_eq!(cluster.visit(), 3);
 }
 
 #[test]
