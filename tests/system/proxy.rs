@@ -24,6 +24,16 @@ pub enum Cut {
     InsideAnswer,
 }
 
+impl Cut {
+    pub const ALL: [Self; 5] = [
+        Self::Before,
+        Self::Inside,
+        Self::AfterSending,
+        Self::AfterCommit,
+        Self::InsideAnswer,
+    ];
+}
+
 #[derive(Default)]
 struct Orders {
     cut: Mutex<Option<Cut>>,
