@@ -1,23 +1,23 @@
 //! The number that ticks, through the real Caddy and across replicas.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 
 use crate::compose::{Cluster, SOON, docker, eventually, number};
 
-/// An open stream. HTTP/1.1, so that what arrives is what Caddy passed on by then.
-struct Stream(BufReader<TcpStream>);
+/// An open stream. HTTP/1.1, so that what arrives is what Caddy passed on by then; its chunks, which may end in the middle of a
+/// message, are put together.
+struct Stream(BufReader<minreq::ResponseLazy>);
 
 impl Stream {
     fn open(cluster: &Cluster) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", cluster.http_port)).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
         // As a browser asks, compression included.
-        let request = "GET /live HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
-             Accept-Encoding: gzip, zstd\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        Self(BufReader::new(stream))
+        let request = minreq::get(cluster.url("/live"))
+            .with_header("Accept", "text/event-stream")
+            .with_header("Accept-Encoding", "gzip, zstd")
+            // Of the whole stream.
+            .with_timeout(4 * SOON.as_secs());
+        Self(BufReader::new(request.send_lazy().unwrap()))
     }
 
     /// Waits for the message that tells `total`, or more.

@@ -1,7 +1,6 @@
 //! Totals as they change, from whichever replica, and what that costs.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,15 +12,14 @@ use rocket::tokio;
 
 use crate::support::{self, App, binary, eventually, signal, wait};
 
-/// An open stream.
-struct Stream(BufReader<TcpStream>);
+/// An open stream. Its chunks may end in the middle of a message; minreq puts them together.
+struct Stream(BufReader<minreq::ResponseLazy>);
 
 impl Stream {
     fn open(app: &App, path: &str) -> Self {
-        let mut stream = TcpStream::connect(&app.address).unwrap();
-        stream.set_read_timeout(Some(support::SOON)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        Self(BufReader::new(stream))
+        // Of the whole stream.
+        let request = minreq::get(app.url(path)).with_timeout(4 * support::SOON.as_secs());
+        Self(BufReader::new(request.send_lazy().unwrap()))
     }
 
     fn line(&mut self) -> Option<String> {
