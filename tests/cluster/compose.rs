@@ -115,7 +115,7 @@ impl Cluster {
         ids.lines().map(String::from).collect()
     }
 
-    /// The name of the network that docker-compose.yml calls `name`.
+    /// The name of the network, or volume, that docker-compose.yml calls `name`.
     pub fn network(&self, name: &str) -> String {
         format!("{}_{name}", self.project)
     }

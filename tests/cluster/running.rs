@@ -2,7 +2,7 @@
 
 use std::io::{Seek, Write};
 
-use crate::compose::{Cluster, SOON, eventually, header};
+use crate::compose::{Cluster, SOON, eventually, header, inspect};
 use crate::load::Visits;
 
 #[test]
@@ -75,6 +75,14 @@ fn scaled_up_and_down_under_load_it_stays_exact() {
 fn taken_down_and_up_again_the_count_goes_on() {
     let cluster = Cluster::up(&[]);
     assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
+    // What has no name of ours would be left behind by `down`, once for each time.
+    let ours = cluster.network("");
+    for id in cluster.all_containers() {
+        for mount in inspect(&id)["Mounts"].as_array().unwrap() {
+            let name = mount["Name"].as_str();
+            assert!(name.is_none_or(|name| name.starts_with(&ours)), "{mount}");
+        }
+    }
     cluster.compose(&["down"]);
     assert!(cluster.all_containers().is_empty());
     cluster.compose(&["up", "-d"]);
