@@ -75,12 +75,16 @@ impl Cluster {
         succeeded(self.try_compose(arguments), arguments)
     }
 
-    pub fn try_compose(&self, arguments: &[&str]) -> Output {
-        self.compose_with(Stdio::null(), arguments)
+    /// Runs compose with something to read; its output if it succeeds.
+    pub fn compose_with(&self, input: impl Into<Stdio>, arguments: &[&str]) -> String {
+        succeeded(self.run(input, arguments), arguments)
     }
 
-    /// Runs compose with something to read.
-    pub fn compose_with(&self, input: impl Into<Stdio>, arguments: &[&str]) -> Output {
+    pub fn try_compose(&self, arguments: &[&str]) -> Output {
+        self.run(Stdio::null(), arguments)
+    }
+
+    fn run(&self, input: impl Into<Stdio>, arguments: &[&str]) -> Output {
         let program = program();
         Command::new(&program[0])
             .args(&program[1..])
@@ -115,8 +119,8 @@ impl Cluster {
         ids.lines().map(String::from).collect()
     }
 
-    /// The name of the network, or volume, that docker-compose.yml calls `name`.
-    pub fn network(&self, name: &str) -> String {
+    /// What Docker calls the network or volume that docker-compose.yml calls `name`.
+    pub fn full_name(&self, name: &str) -> String {
         format!("{}_{name}", self.project)
     }
 

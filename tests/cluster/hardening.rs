@@ -72,20 +72,20 @@ fn only_caddy_is_published_and_the_database_has_one_neighbour() {
             .cloned()
             .collect()
     };
-    assert_eq!(networks("db"), [cluster.network("back")]);
+    assert_eq!(networks("db"), [cluster.full_name("back")]);
     assert_eq!(
         networks("app"),
-        [cluster.network("back"), cluster.network("front")]
+        [cluster.full_name("back"), cluster.full_name("front")]
     );
 
     let address = |service: &str, network: &str| {
         let container = inspect(&cluster.containers(service)[0]);
         let found =
-            &container["NetworkSettings"]["Networks"][cluster.network(network)]["IPAddress"];
+            &container["NetworkSettings"]["Networks"][cluster.full_name(network)]["IPAddress"];
         found.as_str().unwrap().to_string()
     };
     let connects = |from: &str, ip: &str, port: u16| {
-        let network = cluster.network(from);
+        let network = cluster.full_name(from);
         let dial = format!("timeout 3 bash -c '</dev/tcp/{ip}/{port}'");
         let run = [
             "run",
@@ -160,7 +160,7 @@ fn the_password_is_in_its_file_and_nowhere_else() {
         "image"
     );
     // Needed, not decoration: over the network nobody gets in without it.
-    let back = cluster.network("back");
+    let back = cluster.full_name("back");
     let run = [
         "run",
         "--rm",

@@ -76,7 +76,7 @@ fn taken_down_and_up_again_the_count_goes_on() {
     let cluster = Cluster::up(&[]);
     assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
     // What has no name of ours would be left behind by `down`, once for each time.
-    let ours = cluster.network("");
+    let ours = cluster.full_name("");
     for id in cluster.all_containers() {
         for mount in inspect(&id)["Mounts"].as_array().unwrap() {
             let name = mount["Name"].as_str();
@@ -113,9 +113,7 @@ fn a_backup_is_restored_into_a_new_cluster() {
     assert_eq!(cluster.visit(), 1);
     cluster.compose(&["stop", "app"]);
     backup.rewind().unwrap();
-    let restored = cluster.compose_with(backup, &restore);
-    let said = String::from_utf8_lossy(&restored.stderr);
-    assert!(restored.status.success(), "{said}");
+    cluster.compose_with(backup, &restore);
     cluster.compose(&["start", "app"]);
     cluster.wait_healthy();
     assert_eq!(cluster.visit(), 3);
