@@ -6,7 +6,7 @@
 # So the binaries are taken out of those packages, verified by apt, into this user's plugin directory; nothing is installed
 # and the host's apt sources stay as they are.
 #
-# Usage: docker/compose-v2.sh        To undo: rm ~/.docker/cli-plugins/docker-{compose,buildx}
+# Usage: .ci/compose-v2.sh        To undo: rm ~/.docker/cli-plugins/docker-{compose,buildx}
 set -euo pipefail
 
 plugins=${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins
@@ -23,7 +23,7 @@ for plugin in compose buildx; do
 done
 ((${#missing[@]})) || exit 0
 
-# shellcheck source=docker/debian.sh
+# shellcheck source=.ci/debian.sh
 source "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 command -v docker >/dev/null || die "there is no docker command to extend: apt-get install docker.io"
 

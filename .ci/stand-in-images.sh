@@ -3,12 +3,12 @@
 # air-gapped site, a locked-down CI): whatever can neither be found nor pulled is built from Debian packages, under the public
 # image's own name and tag, so the shipped files run unchanged. Where a registry answers, this only pulls.
 #
-# Usage (as root): docker/stand-in-images.sh [--no-pull] [IMAGE...]      all the images listed below by default
+# Usage (as root): .ci/stand-in-images.sh [--no-pull] [IMAGE...]      all the images listed below by default
 #
 #   DEBIAN_MIRROR   the Debian archive to build from; by default the one the host's own apt is configured with
 #   PULL_TIMEOUT    seconds a pull may take before a stand-in is built instead; 60 by default
 #   RUST_SYSROOT    the Rust toolchain for the rust image; by default root's own. With sudo, pass yours:
-#                   sudo RUST_SYSROOT="$(rustc --print sysroot)" docker/stand-in-images.sh
+#                   sudo RUST_SYSROOT="$(rustc --print sysroot)" .ci/stand-in-images.sh
 #
 # Needs a Debian host with Docker, a Rust toolchain, and a Debian mirror that serves trixie and forky. Missing Debian tools are
 # installed. A stand-in carries the label pageviews.stand-in=true; `docker rmi` it to make room for the real image.
@@ -25,7 +25,7 @@ images=(
 )
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=docker/debian.sh
+# shellcheck source=.ci/debian.sh
 source "$here/debian.sh"
 # What a build that fails between its two steps would leave behind.
 base=stand-in-root:$$
