@@ -15,11 +15,11 @@ working() { docker "$1" version >/dev/null 2>&1; }
 
 missing=()
 for plugin in compose buildx; do
-    if working "$plugin"; then
-        echo "docker $plugin already works: $(docker "$plugin" version)"
-    else
-        missing+=("docker-$plugin")
-    fi
+  if working "$plugin"; then
+    echo "docker $plugin already works: $(docker "$plugin" version)"
+  else
+    missing+=("docker-$plugin")
+  fi
 done
 ((${#missing[@]})) || exit 0
 
@@ -31,7 +31,7 @@ echo "fetching ${missing[*]} from Debian forky"
 debian_unpack forky "$work/root" "${missing[@]}"
 mkdir -p "$plugins"
 for plugin in "${missing[@]}"; do
-    find "$work/root/usr" -path "*/cli-plugins/$plugin" -type f -exec install -m 755 {} "$plugins/" \;
-    working "${plugin#docker-}" || die "$plugin was fetched but does not run on this host"
-    echo "$plugins/$plugin: $(docker "${plugin#docker-}" version)"
+  find "$work/root/usr" -path "*/cli-plugins/$plugin" -type f -exec install -m 755 {} "$plugins/" \;
+  working "${plugin#docker-}" || die "$plugin was fetched but does not run on this host"
+  echo "$plugins/$plugin: $(docker "${plugin#docker-}" version)"
 done
