@@ -1,9 +1,11 @@
-# Tags, not digests: base images get their security fixes by rebuilding, without a change here.
+# Tags instead of digests: a rebuild gets the security fixes of the base images without a change
+# here.
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /build
 
-# Dependencies in a layer of their own, built for a program that is empty: a change in src/ leaves it as it is.
-# `RUN --mount=type=cache` would be shorter, but the classic builder does not know it.
+# The dependencies are built for an empty program, in a layer of their own. Docker uses this layer
+# again after a change in src/. `RUN --mount=type=cache` would be shorter, but the classic builder
+# does not support it.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
@@ -15,24 +17,28 @@ RUN mkdir src \
 COPY build.rs ./
 COPY migrations migrations
 COPY src src
-# COPY keeps the files' times, which may be older than the empty program's.
+# COPY keeps the times of the files, which may be older than the empty program. Cargo would then not
+# build them.
 RUN touch build.rs src/main.rs src/lib.rs \
  && cargo build --locked --release --no-default-features
 
-# glibc, CA certificates and nothing else: no shell, no package manager. Of the builder's release, so one glibc.
+# This image holds glibc and CA certificates, but no shell and no package manager. It is of the same
+# Debian release as the builder, so both have the same glibc.
 FROM gcr.io/distroless/cc-debian13:nonroot
 LABEL org.opencontainers.image.title="pageviews" \
       org.opencontainers.image.description="An exact page-view counter: Rocket, PostgreSQL and Caddy" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
-# Memory is taken from the kernel as it is needed: at 1,024 connections a third less of it. See "mimalloc" in ARCHITECTURE.md.
+# The allocator takes memory from the kernel only when it needs it. At 1,024 connections this saves
+# a third of the memory. See "mimalloc" in ARCHITECTURE.md.
 ENV MIMALLOC_ARENA_EAGER_COMMIT=0
 WORKDIR /app
 COPY Rocket.toml ./
 COPY templates templates
 COPY --from=build /build/target/release/pageviews ./
-# A number, so that an orchestrator can see that it is not root.
+# A number instead of a name lets an orchestrator see that the user is not root.
 USER 65532:65532
 EXPOSE 8000
-# /readyz: a replica without its database is not healthy. The first checks may fail while it migrates.
+# The command asks /readyz: a replica without its database is not healthy. The first checks may fail
+# while the replica migrates the database.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 CMD ["/app/pageviews", "health"]
 ENTRYPOINT ["/app/pageviews"]
