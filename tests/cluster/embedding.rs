@@ -67,7 +67,7 @@ fn badge_and_api_count_the_pages_that_are_configured() {
 #[ignore = "needs Docker"]
 fn what_is_internal_stays_so_however_it_is_spelled() {
     let cluster = Cluster::up(&[]);
-    for name in ["metrics", "healthz", "readyz"] {
+    for name in ["metrics", "healthz", "readyz", "pages"] {
         for path in [
             format!("/{name}"),
             format!("/{name}/"),
@@ -95,6 +95,7 @@ fn what_is_internal_stays_so_however_it_is_spelled() {
                 !body.contains("pageviews_") && !body.contains("ready"),
                 "{path}: {body}"
             );
+            assert!(!body.contains("unlisted"), "{path}: {body}");
         }
     }
 }

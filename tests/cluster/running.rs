@@ -21,7 +21,14 @@ fn up_from_nothing_it_counts_and_check_passes() {
     for name in ["server", "via", "strict-transport-security"] {
         assert_eq!(header(&page, name), None, "{name}");
     }
-    for path in ["/healthz", "/readyz", "/metrics", "/up", "/favicon.ico"] {
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/pages",
+        "/up",
+        "/favicon.ico",
+    ] {
         assert_eq!(cluster.get(path).status_code, 404, "{path}");
     }
     let (passed, said) = cluster.check();
