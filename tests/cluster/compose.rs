@@ -1,6 +1,9 @@
-//! A cluster of its own for each test: a project of its own name on free ports, removed however the test ends.
+//! A cluster of its own for each test: a project with its own name, folder and free ports. It is
+//! removed however the test ends.
 
+use std::fs;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,10 +17,14 @@ pub const SOON: Duration = Duration::from_secs(90);
 /// A project of docker-compose.yml.
 pub struct Cluster {
     project: String,
+    /// The folder of the project: a copy of the files that compose reads, and a file `.env`. The
+    /// developer's own `.env` has no effect on the tests.
+    folder: PathBuf,
     environment: Vec<(String, String)>,
     pub http_port: u16,
     pub https_port: u16,
-    /// Removes the project as soon as we are gone: a shell that waits for the end of a pipe which we hold.
+    /// A shell that removes the project and its folder when this process ends. It waits for the end
+    /// of a pipe that this process holds.
     remover: Child,
 }
 
@@ -28,6 +35,18 @@ impl Cluster {
         cluster.compose(&["up", "-d"]);
         cluster.wait_healthy();
         cluster
+    }
+
+    /// A cluster that does not run yet and takes its settings from `.env`, as an owner's does.
+    pub fn with_settings(settings: &str) -> Self {
+        let cluster = Self::new(&[]);
+        cluster.write_settings(settings);
+        cluster
+    }
+
+    /// Replaces the file `.env`. Compose reads it with the next command.
+    pub fn write_settings(&self, settings: &str) {
+        fs::write(self.folder.join(".env"), settings).unwrap();
     }
 
     fn new(environment: &[(&str, &str)]) -> Self {
@@ -45,12 +64,20 @@ impl Cluster {
             .collect();
         environment.push(("HTTP_PORT".into(), http_port.to_string()));
         environment.push(("HTTPS_PORT".into(), https_port.to_string()));
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&project);
+        fs::create_dir_all(&folder).unwrap();
+        for file in ["docker-compose.yml", "Caddyfile"] {
+            fs::copy(repository.join(file), folder.join(file)).unwrap();
+        }
+        // A broken setting must not keep the project from being removed.
         let remove = format!(
-            "cat; {} -p {project} down --volumes --remove-orphans --timeout 1",
+            "cat; rm -f .env; {} -p {project} down --volumes --remove-orphans --timeout 1; rm -r \"$PWD\"",
             program().join(" ")
         );
         let remover = Command::new("sh")
             .args(["-c", &remove])
+            .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -58,6 +85,7 @@ impl Cluster {
             .unwrap();
         let cluster = Self {
             project,
+            folder,
             environment,
             http_port,
             https_port,
@@ -65,7 +93,8 @@ impl Cluster {
         };
         // Once for all: two builds at a time would each do all of the work.
         BUILD.call_once(|| {
-            cluster.compose(&["build"]);
+            let build = cluster.command(repository).arg("build").output();
+            succeeded(build.unwrap(), &["build"]);
         });
         cluster
     }
@@ -85,15 +114,20 @@ impl Cluster {
     }
 
     fn run(&self, input: impl Into<Stdio>, arguments: &[&str]) -> Output {
+        let mut command = self.command(&self.folder);
+        command.args(arguments).stdin(input).output().unwrap()
+    }
+
+    /// Compose in `folder`, without a subcommand yet.
+    fn command(&self, folder: &Path) -> Command {
         let program = program();
-        Command::new(&program[0])
+        let mut command = Command::new(&program[0]);
+        command
             .args(&program[1..])
             .args(["-p", &self.project])
-            .args(arguments)
             .envs(self.environment.iter().cloned())
-            .stdin(input)
-            .output()
-            .unwrap()
+            .current_dir(folder);
+        command
     }
 
     /// The ids of the running containers of `service`.
