@@ -19,3 +19,4 @@ mod load;
 mod looks;
 mod proxying;
 mod running;
+mod settings;
