@@ -1,15 +1,14 @@
 //! The page in a real browser, before two replicas: what people see, and that it keeps what it promises them.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use rocket::serde::json::{Value, json};
 
 use crate::chromium::{Chromium, or_skip};
-use crate::compose::{Cluster, eventually, number};
+use crate::common::{Stream, eventually};
+use crate::compose::{Cluster, number, replica};
 use crate::looks;
 
 /// One check of the page, which may leave the browser as it likes.
@@ -172,13 +171,7 @@ fn it_keeps_nothing(window: &Window) {
 /// Somebody else's visit: the replica that counted it, and its number.
 fn somebody_visits(window: &Window) -> (String, i64) {
     let answer = window.cluster.get("/");
-    let (_, rest) = answer
-        .as_str()
-        .unwrap()
-        .split_once(r#"<span id="replica">"#)
-        .unwrap();
-    let replica = rest.split('<').next().unwrap().to_string();
-    (replica, number(&answer).unwrap())
+    (replica(&answer), number(&answer).unwrap())
 }
 
 /// Sooner than a replica that is told of nothing reads the totals for itself: each tick but the first would take as
@@ -190,15 +183,8 @@ fn it_ticks(window: &Window) {
     let loaded: f64 = window.browser.run("return performance.timeOrigin");
     // The browser listens to one replica. With a second listener at the other one both are equally busy, so that
     // Caddy sends visits to both: those that were counted elsewhere than they are listened to are among them.
-    let mut listener = TcpStream::connect(("127.0.0.1", window.cluster.http_port)).unwrap();
-    listener
-        .write_all(b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        .unwrap();
-    let first = BufReader::new(&listener)
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.starts_with("data:"));
-    assert!(first.is_some(), "/live says the total at once");
+    let mut listener = Stream::open(&window.cluster.url("/live"));
+    assert!(listener.next().is_some(), "/live says the total at once");
 
     let mut replicas = HashMap::new();
     eventually("three visits to each of both replicas", || {

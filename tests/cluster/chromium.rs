@@ -1,8 +1,7 @@
 //! A real browser: Chromium without a window, led by chromedriver on a port of its own. Both end with us.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
 
 use rocket::serde::DeserializeOwned;
 use rocket::serde::json::{self, Value};
@@ -10,22 +9,24 @@ use rocket::tokio::runtime::Runtime;
 use thirtyfour::error::WebDriverResult;
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
+use crate::common::process::Supervisor;
+use crate::common::{Lines, Supervised, eventually};
+
 const INSTALL: &str = "apt-get install chromium chromium-driver";
 
-/// Only chromedriver keeps the standard output. A browser that is still ending may write into the folder $1 that was
-/// just removed, so it has to stay away.
-const SUPERVISE: &str = r#"chromedriver --port=0 & exec >/dev/null; cat; kill $!; wait $!
+/// Removes the browser's profile. A browser that is still ending may write into the folder again,
+/// so the folder has to stay away.
+const REMOVE: &str = r#"while kill -0 "$2"; do sleep 0.1; done
 until rm -rf "$1" && sleep 0.2 && test ! -e "$1"; do :; done"#;
 
 /// A browser with a profile of its own, which nobody used before.
 pub struct Chromium {
     driver: WebDriver,
     runtime: Runtime,
-    _supervisor: Supervisor,
+    _chromedriver: Supervised,
+    // Dropped after chromedriver.
+    _remover: Supervisor,
 }
-
-/// Ends chromedriver as soon as we are gone: a shell that waits for the end of a pipe which we hold.
-struct Supervisor(Child);
 
 impl Chromium {
     /// A browser that shows nothing yet.
@@ -37,23 +38,27 @@ impl Chromium {
             .prefix("pageviews-chromium-")
             .tempdir()
             .unwrap();
-        let mut child = Command::new("sh")
-            .args(["-c", SUPERVISE, "supervisor"])
-            .arg(profile.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // Ctrl-C in a terminal reaches the whole group; this one has something left to do then.
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        // From here on the shell removes it.
-        let profile = profile.keep();
-        let output = child.stdout.take().unwrap();
-        let supervisor = Supervisor(child);
-        let Some(port) = port(output) else {
+        let chromedriver = Supervised::spawn(
+            Command::new("chromedriver")
+                .arg("--port=0")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null()),
+        );
+        let Ok(mut chromedriver) = chromedriver else {
             return Err(format!("there is no chromedriver; {INSTALL}"));
         };
+        let pid = chromedriver.child.id().to_string();
+        // From here on the shell removes it.
+        let profile = profile.keep();
+        let remover = Supervisor::at_end(REMOVE, &[profile.as_ref(), pid.as_ref()]);
+        let log = Lines::of(chromedriver.child.stdout.take().unwrap());
+        let mut port = None;
+        eventually("chromedriver listens", || {
+            port = log.so_far().iter().find_map(|line| listens_on(line));
+            port.is_some()
+        });
+        let port = port.unwrap();
         let capabilities = capabilities(&profile.display().to_string()).unwrap();
         let runtime = Runtime::new().unwrap();
         let session = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities);
@@ -61,7 +66,8 @@ impl Chromium {
             Ok(driver) => Ok(Self {
                 driver,
                 runtime,
-                _supervisor: supervisor,
+                _chromedriver: chromedriver,
+                _remover: remover,
             }),
             Err(error) => {
                 let said = error.to_string();
@@ -135,22 +141,10 @@ impl Drop for Chromium {
     }
 }
 
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-/// The port that chromedriver says it listens on, unless it ends first. After that it says no more.
-fn port(output: ChildStdout) -> Option<u16> {
-    BufReader::new(output)
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        })
+/// The port in the line that says where chromedriver listens.
+fn listens_on(line: &str) -> Option<u16> {
+    let (_, port) = line.split_once("started successfully on port ")?;
+    port.trim_end_matches('.').parse().ok()
 }
 
 fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {

@@ -4,15 +4,15 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use rocket::serde::json::{self, Value};
 
-/// How long anything may take that ought to happen soon, on a machine that is busy building.
-pub const SOON: Duration = Duration::from_secs(90);
+use crate::common::answer::{self, text};
+use crate::common::process::Supervisor;
+use crate::common::{eventually, signal};
 
 /// A project of docker-compose.yml.
 pub struct Cluster {
@@ -23,9 +23,8 @@ pub struct Cluster {
     environment: Vec<(String, String)>,
     pub http_port: u16,
     pub https_port: u16,
-    /// A shell that removes the project and its folder when this process ends. It waits for the end
-    /// of a pipe that this process holds.
-    remover: Child,
+    /// Removes the project and its folder when the test ends or the process does.
+    _remover: Supervisor,
 }
 
 impl Cluster {
@@ -72,24 +71,17 @@ impl Cluster {
         }
         // A broken setting must not keep the project from being removed.
         let remove = format!(
-            "cat; rm -f .env; {} -p {project} down --volumes --remove-orphans --timeout 1; rm -r \"$PWD\"",
+            "cd \"$1\"; rm -f .env; {} -p {project} down --volumes --remove-orphans --timeout 1; rm -r \"$1\"",
             program().join(" ")
         );
-        let remover = Command::new("sh")
-            .args(["-c", &remove])
-            .current_dir(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let remover = Supervisor::at_end(&remove, &[folder.as_ref()]);
         let cluster = Self {
             project,
             folder,
             environment,
             http_port,
             https_port,
-            remover,
+            _remover: remover,
         };
         // Once for all: two builds at a time would each do all of the work.
         BUILD.call_once(|| {
@@ -181,14 +173,8 @@ impl Cluster {
     /// somebody meant it, or it would not start it again.
     pub fn crash(&self, service: &str) {
         let id = &self.containers(service)[0];
-        let pid = inspect(id)["State"]["Pid"].as_u64().unwrap().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-9", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let pid = inspect(id)["State"]["Pid"].as_u64().unwrap();
+        signal(pid.try_into().unwrap(), "KILL");
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -222,8 +208,6 @@ impl Drop for Cluster {
             let logs = self.try_compose(&["logs", "--no-color", "--tail=30"]);
             eprintln!("{}", String::from_utf8_lossy(&logs.stdout));
         }
-        drop(self.remover.stdin.take());
-        let _ = self.remover.wait();
     }
 }
 
@@ -242,21 +226,12 @@ fn free_ports() -> (u16, u16) {
 
 /// The number of the view that this answer shows.
 pub fn number(answer: &minreq::Response) -> Option<i64> {
-    let (_, rest) = answer
-        .as_str()
-        .ok()?
-        .split_once(r#"<data id="views" value=""#)?;
-    rest.split('"').next()?.parse().ok()
+    answer::number(answer.as_str().ok()?)
 }
 
-/// The value of the header `name`, if the answer has it; all of them, if more than once.
-pub fn header(answer: &minreq::Response, name: &str) -> Option<String> {
-    let found = answer
-        .headers
-        .iter()
-        .filter(|(key, _)| key.eq_ignore_ascii_case(name));
-    let values: Vec<_> = found.map(|(_, value)| value.as_str()).collect();
-    (!values.is_empty()).then(|| values.join(" AND "))
+/// The name of the replica that answered.
+pub fn replica(answer: &minreq::Response) -> String {
+    text(answer.as_str().unwrap(), "replica").unwrap().into()
 }
 
 /// Runs docker; its output if it succeeds.
@@ -276,13 +251,4 @@ fn succeeded(output: Output, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Waits until `condition` holds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let give_up = Instant::now() + SOON;
-    while !condition() {
-        assert!(Instant::now() < give_up, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }

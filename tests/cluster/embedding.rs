@@ -2,7 +2,8 @@
 
 use rocket::serde::json::{self, Value};
 
-use crate::compose::{Cluster, header};
+use crate::common::header;
+use crate::compose::Cluster;
 
 #[test]
 #[ignore = "needs Docker"]

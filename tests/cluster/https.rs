@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::compose::{Cluster, eventually};
+use crate::common::eventually;
+use crate::compose::Cluster;
 
 /// What curl says of `url`, in the words of its --write-out.
 fn curl(arguments: &[&str]) -> String {

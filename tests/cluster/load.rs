@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::compose::{Cluster, header, number};
+use crate::common::header;
+use crate::compose::{Cluster, number};
 
 /// What the visitors saw.
 pub struct Visits {

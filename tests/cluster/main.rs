@@ -7,6 +7,11 @@
 // A test that cannot go on is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
+#[path = "../common/mod.rs"]
+mod common;
+
 mod browser;
 mod chromium;
 mod compose;
@@ -20,3 +25,6 @@ mod looks;
 mod proxying;
 mod running;
 mod settings;
+
+/// The limit of every wait, on a machine that is busy building.
+pub const SOON: Duration = Duration::from_secs(90);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use crate::compose::{docker, eventually, inspect};
+use crate::common::eventually;
+use crate::compose::{docker, inspect};
 
 /// Caddy as it ships, on a network of its own with whatever is called `app` there. Removed however the test ends.
 struct Front {

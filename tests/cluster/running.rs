@@ -2,7 +2,9 @@
 
 use std::io::{Seek, Write};
 
-use crate::compose::{Cluster, SOON, eventually, header, inspect};
+use crate::SOON;
+use crate::common::{eventually, header};
+use crate::compose::{Cluster, inspect};
 use crate::load::Visits;
 
 #[test]

@@ -4,6 +4,7 @@ use std::process::Output;
 
 use sqlx::Row;
 
+use crate::common::eventually;
 use crate::support::{self, App, binary, wait};
 
 /// Runs a command on the database at `url`: its exit code, and what it said.
@@ -12,12 +13,12 @@ fn run(url: &str, arguments: &[&str]) -> (i32, String) {
         status,
         stdout,
         stderr,
-    } = binary()
-        .args(arguments)
-        .env("DATABASE_URL", url)
-        .env("ROCKET_PAGES", r#"["readme", "blog/*"]"#)
-        .output()
-        .unwrap();
+    } = support::output(
+        binary()
+            .args(arguments)
+            .env("DATABASE_URL", url)
+            .env("ROCKET_PAGES", r#"["readme", "blog/*"]"#),
+    );
     let said = [stdout, stderr].concat();
     (
         status.code().unwrap(),
@@ -43,7 +44,7 @@ fn a_page_goes_on_from_the_number_that_was_set() {
     // What was set was not viewed today. The page may take a second to know.
     let today = |number: i64| format!(r#"<data id="today" value="{}">"#, number - 4999);
     let mut last = 5001;
-    support::eventually("today's views", || {
+    eventually("today's views", || {
         let html = app.get("/");
         let html = html.as_str().unwrap();
         last = support::number(html);

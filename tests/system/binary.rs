@@ -6,7 +6,8 @@ use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{self, App, binary, signal, wait};
+use crate::common::{eventually, signal};
+use crate::support::{self, App, binary, wait};
 
 /// All that an orderly end may take.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -20,17 +21,17 @@ fn terminated_under_load_it_ends_in_time_and_the_count_goes_on() {
 
     let (answers, took) = thread::scope(|scope| {
         let clients = [(); 8].map(|()| scope.spawn(|| visit_until_refused(&app)));
-        support::eventually("load", || wait(support::counted(&url, "/")) > 100);
+        eventually("load", || wait(support::counted(&url, "/")) > 100);
         let begun = Instant::now();
-        signal(app.child.id(), "TERM");
+        signal(app.id(), "TERM");
         let answers: Vec<_> = clients
             .into_iter()
             .flat_map(|client| client.join().unwrap())
             .collect();
-        support::eventually("the end", || TcpStream::connect(&app.address).is_err());
+        eventually("the end", || TcpStream::connect(&app.address).is_err());
         (answers, begun)
     });
-    assert_eq!(app.child.wait().unwrap().code(), Some(0));
+    assert_eq!(app.ended().code(), Some(0));
     assert!(took.elapsed() < STOPS_WITHIN, "{:?}", took.elapsed());
 
     let counted = wait(support::counted(&url, "/"));
@@ -70,8 +71,8 @@ fn interrupted_or_terminated_it_ends_in_time_with_or_without_its_database() {
     ] {
         let mut app = App::on(&url);
         let begun = Instant::now();
-        signal(app.child.id(), name);
-        assert_eq!(app.child.wait().unwrap().code(), Some(0), "SIG{name}");
+        signal(app.id(), name);
+        assert_eq!(app.ended().code(), Some(0), "SIG{name}");
         assert!(
             begun.elapsed() < STOPS_WITHIN,
             "SIG{name} took {:?}",
@@ -96,11 +97,7 @@ fn the_health_command_tells_ready_from_not_ready_from_absent() {
     assert_eq!(not_ready.status.code(), Some(1));
 
     // Its own port, which nothing listens on.
-    let absent = binary()
-        .arg("health")
-        .env("ROCKET_PORT", "1")
-        .output()
-        .unwrap();
+    let absent = support::output(binary().arg("health").env("ROCKET_PORT", "1"));
     assert_eq!(absent.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&absent.stderr).lines().count(), 1);
 }
@@ -126,11 +123,7 @@ fn a_port_in_use_is_one_clear_line() {
     let url = wait(support::database());
     let first = App::on(&url);
     let port = first.address.rsplit(':').next().unwrap();
-    let second = binary()
-        .env("DATABASE_URL", &url)
-        .env("ROCKET_PORT", port)
-        .output()
-        .unwrap();
+    let second = support::output(binary().env("DATABASE_URL", &url).env("ROCKET_PORT", port));
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(
@@ -141,5 +134,5 @@ fn a_port_in_use_is_one_clear_line() {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    binary().args(arguments).output().unwrap()
+    support::output(binary().args(arguments))
 }

@@ -6,13 +6,14 @@ use std::process::Command;
 use rocket::tokio;
 use sqlx::Connection;
 
+use crate::common::header;
 use crate::support::{self, App, binary, wait};
 
 const SECRET: &str = "hunter2-never-shown";
 
 /// Runs `command`, which must fail with code 1 and one line on stderr that holds all of `parts`.
 fn fails(command: &mut Command, parts: &[&str]) {
-    let output = command.output().unwrap();
+    let output = support::output(command);
     let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -290,7 +291,7 @@ fn prod_does_not_name_its_server() {
             .env("ROCKET_PROFILE", "prod")
             .env("DATABASE_URL", wait(support::database())),
     );
-    assert_eq!(support::header(&app.get("/healthz"), "server"), None);
+    assert_eq!(header(&app.get("/healthz"), "server"), None);
 }
 
 #[test]
@@ -302,6 +303,7 @@ fn no_profile_is_called_deprecated_at_launch() {
                 .env("ROCKET_PROFILE", profile)
                 .env("DATABASE_URL", wait(support::database())),
         );
-        assert!(!app.launch_log.contains("deprecated"), "{}", app.launch_log);
+        let log = app.log().join("\n");
+        assert!(!log.contains("deprecated"), "{log}");
     }
 }

@@ -68,7 +68,7 @@ fn it_is_true() {
         assert!(acknowledged.contains_key(page), "{acknowledged:?}");
     }
     assert_eq!(wait(support::counts(&url)), acknowledged);
-    assert!(app.child.try_wait().unwrap().is_none());
+    assert!(app.is_running());
     let log = app.log().join("\n") + &app.stderr();
     assert!(!log.contains("panicked"), "{log}");
 }

@@ -15,8 +15,10 @@ use rocket::tokio::{self, task::JoinHandle, time};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::SOON;
+use crate::common::{eventually, signal};
 use crate::proxy::{Cut, Proxy};
-use crate::support::{self, signal};
+use crate::support;
 
 const PAGES: [&str; 5] = ["/", "a", "b", "blog/2026", "z"];
 
@@ -91,7 +93,7 @@ impl Load {
     /// Waits until `more` views are acknowledged.
     async fn goes_on(&self, more: usize) {
         let enough = self.acknowledged.load(Ordering::Relaxed) + more;
-        let waited = time::timeout(support::SOON, async {
+        let waited = time::timeout(SOON, async {
             while self.acknowledged.load(Ordering::Relaxed) < enough {
                 time::sleep(Duration::from_millis(1)).await;
             }
@@ -239,7 +241,7 @@ async fn killed(times: usize) {
         let server = server.clone();
         let restarted = tokio::task::spawn_blocking(move || {
             signal(server.processes().unwrap()[0], "KILL");
-            support::eventually("the restart", || server.restart().is_ok());
+            eventually("the restart", || server.restart().is_ok());
         });
         restarted.await.unwrap();
     }

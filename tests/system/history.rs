@@ -9,6 +9,7 @@ use pageviews::views::history::{DAYS, history};
 use rocket::futures::future::join_all;
 use rocket_db_pools::Database;
 
+use crate::SOON;
 use crate::support;
 
 /// Gives `/` a history: 5 views 40 days ago, 10 views 3 days ago, 2 yesterday.
@@ -110,7 +111,7 @@ async fn without_its_history_the_page_still_counts() {
     assert!(!html.contains("<svg") && !html.contains("today"), "{html}");
     drop(held);
     // Tried again soon, for whoever comes then.
-    let give_up = Instant::now() + support::SOON;
+    let give_up = Instant::now() + SOON;
     while !support::page(&client).await.contains("<svg") {
         assert!(Instant::now() < give_up);
     }

@@ -3,12 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use crate::SOON;
 use crate::support::{self, App, wait};
 
 /// Sends `request` as it is and returns the status of the answer; `None` when there is none.
 fn status(app: &App, request: &[u8]) -> Option<u16> {
     let mut stream = TcpStream::connect(&app.address).unwrap();
-    stream.set_read_timeout(Some(support::SOON)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     // The application may answer and hang up before it has read everything.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();

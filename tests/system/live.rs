@@ -1,6 +1,5 @@
 //! Totals as they change, from whichever replica, and what that costs.
 
-use std::io::{BufRead, BufReader};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,40 +9,8 @@ use rocket::futures::future::join_all;
 use rocket::http::hyper::body::Bytes;
 use rocket::tokio;
 
-use crate::support::{self, App, binary, eventually, signal, wait};
-
-/// An open stream. Its chunks may end in the middle of a message; minreq puts them together.
-struct Stream(BufReader<minreq::ResponseLazy>);
-
-impl Stream {
-    fn open(app: &App, path: &str) -> Self {
-        // Of the whole stream.
-        let request = minreq::get(app.url(path)).with_timeout(4 * support::SOON.as_secs());
-        Self(BufReader::new(request.send_lazy().unwrap()))
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        match self.0.read_line(&mut line).unwrap() {
-            0 => None,
-            _ => Some(line.trim_end().into()),
-        }
-    }
-
-    /// The next message. `None` at the end.
-    fn next(&mut self) -> Option<i64> {
-        loop {
-            if let Some(data) = self.line()?.strip_prefix("data:") {
-                return Some(data.parse().unwrap());
-            }
-        }
-    }
-
-    /// Waits until `total` is told.
-    fn until(&mut self, total: i64) {
-        while self.next().unwrap() != total {}
-    }
-}
+use crate::common::{Stream, eventually, signal};
+use crate::support::{self, App, binary, wait};
 
 #[test]
 fn a_view_counted_by_one_replica_shows_on_the_other() {
@@ -51,14 +18,14 @@ fn a_view_counted_by_one_replica_shows_on_the_other() {
     let [one, other] = [(); 2].map(|()| App::on(&url));
     one.wait_ready();
     other.wait_ready();
-    let mut stream = Stream::open(&other, "/live");
+    let mut stream = Stream::open(&other.url("/live"));
     assert_eq!(stream.next(), Some(0), "what it is now comes at once");
     for number in 1..=3 {
         assert_eq!(one.visit(), number);
         stream.until(number);
     }
     // Whoever comes later begins where the count is, and all hear of the same.
-    let mut late = Stream::open(&other, "/live");
+    let mut late = Stream::open(&other.url("/live"));
     assert_eq!(late.next(), Some(3));
     assert_eq!(other.visit(), 4);
     stream.until(4);
@@ -75,8 +42,8 @@ fn each_stream_follows_one_page_that_is_counted() {
     );
     app.wait_ready();
     assert_eq!(app.get("/live/other").status_code, 404);
-    let mut blog = Stream::open(&app, "/live/blog/a");
-    let mut home = Stream::open(&app, "/live");
+    let mut blog = Stream::open(&app.url("/live/blog/a"));
+    let mut home = Stream::open(&app.url("/live"));
     assert_eq!((blog.next(), home.next()), (Some(0), Some(0)));
     assert_eq!(app.visit(), 1);
     home.until(1);
@@ -102,7 +69,7 @@ fn who_looked_and_left_leaves_nobody_listening() {
                 .unwrap()
         })
     };
-    let mut stream = Stream::open(&app, "/live");
+    let mut stream = Stream::open(&app.url("/live"));
     assert_eq!(stream.next(), Some(0));
     assert_eq!(listeners(), 1);
     drop(stream);
@@ -117,7 +84,7 @@ fn who_looked_and_left_leaves_nobody_listening() {
 fn many_views_are_a_few_messages() {
     let app = App::on(wait(support::database()));
     app.wait_ready();
-    let mut stream = Stream::open(&app, "/live");
+    let mut stream = Stream::open(&app.url("/live"));
     assert_eq!(stream.next(), Some(0));
     let begun = Instant::now();
     let views = 400;
@@ -144,7 +111,7 @@ fn it_goes_on_after_the_database_was_away() {
     let server = pageviews::private_postgres::PrivatePostgres::ephemeral().unwrap();
     let app = App::on(server.url("pageviews"));
     app.wait_ready();
-    let mut stream = Stream::open(&app, "/live");
+    let mut stream = Stream::open(&app.url("/live"));
     assert_eq!(stream.next(), Some(0));
     for number in 1..=2 {
         signal(server.processes().unwrap()[0], "KILL");
@@ -158,12 +125,12 @@ fn it_goes_on_after_the_database_was_away() {
 fn open_streams_do_not_delay_the_end() {
     let mut app = App::on(wait(support::database()));
     app.wait_ready();
-    let mut streams: Vec<_> = (0..50).map(|_| Stream::open(&app, "/live")).collect();
+    let mut streams: Vec<_> = (0..50).map(|_| Stream::open(&app.url("/live"))).collect();
     for stream in &mut streams {
         assert_eq!(stream.next(), Some(0));
     }
     let begun = Instant::now();
-    signal(app.child.id(), "TERM");
+    signal(app.id(), "TERM");
     for stream in &mut streams {
         while stream.next().is_some() {}
     }
@@ -173,7 +140,7 @@ fn open_streams_do_not_delay_the_end() {
         "{:?}",
         begun.elapsed()
     );
-    assert_eq!(app.child.wait().unwrap().code(), Some(0));
+    assert_eq!(app.ended().code(), Some(0));
     assert!(
         begun.elapsed() < Duration::from_secs(4),
         "{:?}",
@@ -212,7 +179,7 @@ async fn a_thousand_streams_cost_less_than_32_mib() {
     let app = App::on(support::database().await);
     app.wait_ready();
     let memory = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", app.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", app.id())).unwrap();
         let line = status
             .lines()
             .find(|line| line.starts_with("VmRSS"))
@@ -238,7 +205,7 @@ async fn a_thousand_streams_cost_less_than_32_mib() {
 fn who_does_not_read_costs_nothing_and_misses_only_what_is_old() {
     let app = App::on(wait(support::database()));
     app.wait_ready();
-    let mut lazy = Stream::open(&app, "/live");
+    let mut lazy = Stream::open(&app.url("/live"));
     assert_eq!(lazy.next(), Some(0));
     for _ in 0..300 {
         app.visit();

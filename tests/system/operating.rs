@@ -18,8 +18,10 @@ use rocket::serde::json::{self, Value};
 use rocket::tokio;
 use rocket_db_pools::Database;
 
+use crate::SOON;
+use crate::common::{eventually, header, signal};
 use crate::proxy::{Cut, Proxy};
-use crate::support::{self, App, binary, signal, wait};
+use crate::support::{self, App, binary, wait};
 
 const ID: &str = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
 
@@ -60,7 +62,7 @@ fn says(object: &Value, member: &str, part: &str) -> bool {
 /// The answer to a GET of `/` with this header, read raw: status, headers and body.
 fn ask(app: &App, path: &str, header: &str) -> String {
     let mut stream = TcpStream::connect(&app.address).unwrap();
-    stream.set_read_timeout(Some(support::SOON)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: x\r\n{header}\r\nConnection: close\r\n\r\n"
@@ -86,7 +88,7 @@ fn in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor() {
     for _ in 0..5 {
         assert_eq!(app.get("/").status_code, 503);
     }
-    support::eventually("the outage in the log", || {
+    eventually("the outage in the log", || {
         log(&app).iter().filter(|line| of_outage(line)).count() > before
     });
     server.restart().unwrap();
@@ -99,9 +101,9 @@ fn in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor() {
     drop(TcpStream::connect(&app.address).unwrap());
     app.get("/?secret-3");
 
-    signal(app.child.id(), "TERM");
-    assert_eq!(app.child.wait().unwrap().code(), Some(0));
-    support::eventually("the end of the log", || {
+    signal(app.id(), "TERM");
+    assert_eq!(app.ended().code(), Some(0));
+    eventually("the end of the log", || {
         log(&app).iter().any(|line| says(line, "msg", "SIGTERM"))
     });
     let lines = log(&app);
@@ -161,7 +163,7 @@ fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
     for inside in ["nobody_defined_this", "panicked", "secret", "minijinja"] {
         assert!(!answer.contains(inside), "{inside} is in {answer}");
     }
-    support::eventually("the failure in the log", || !failures(&app).is_empty());
+    eventually("the failure in the log", || !failures(&app).is_empty());
     let lines = failures(&app);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let line = &lines[0];
@@ -199,7 +201,7 @@ fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         assert!(!answer.contains("Reference"), "{answer}");
         assert!(!answer.to_lowercase().contains("x-request-id"), "{answer}");
-        support::eventually("the failure in the log", || failures(&app).len() == known);
+        eventually("the failure in the log", || failures(&app).len() == known);
         assert_eq!(failures(&app)[known - 1]["request_id"], "");
     }
     // A line break inside is no header at all.
@@ -259,9 +261,9 @@ impl Metrics {
     fn of(app: &App) -> Self {
         let answer = app.get("/metrics");
         assert_eq!(answer.status_code, 200);
-        let format = support::header(&answer, "content-type").unwrap();
+        let format = header(&answer, "content-type").unwrap();
         assert_eq!(format, "text/plain; version=0.0.4; charset=utf-8");
-        assert_eq!(support::header(&answer, "cache-control"), Some("no-store"));
+        assert_eq!(header(&answer, "cache-control"), Some("no-store".into()));
         let text = answer.as_str().unwrap();
         assert!(text.ends_with('\n'));
         let (mut samples, mut families) = (BTreeMap::new(), BTreeMap::new());
@@ -394,7 +396,7 @@ fn the_metrics_are_what_was_done() {
     stream
         .write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
-    stream.set_read_timeout(Some(support::SOON)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
     let after = Metrics::of(&app);
     assert_eq!(after.get("pageviews_live_streams"), 1.);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use pageviews::private_postgres::PrivatePostgres;
 
-use crate::support::{self, App, binary, signal};
+use crate::common::{eventually, header, signal};
+use crate::support::{self, App, binary};
 
 /// What a page may take without a database: the deadline of a view while that may be restarting, else 3 s.
 /// The rest is for a busy machine.
@@ -19,7 +20,7 @@ fn is_refused(app: &App, within: Duration) {
     let begun = Instant::now();
     let answer = app.get("/");
     assert_eq!(answer.status_code, 503);
-    assert!(support::header(&answer, "retry-after").is_some());
+    assert!(header(&answer, "retry-after").is_some());
     assert!(begun.elapsed() < within, "{:?}", begun.elapsed());
     assert_eq!(app.get("/readyz").status_code, 503);
     assert_eq!(app.get("/healthz").status_code, 200);
@@ -56,7 +57,7 @@ fn the_first_visitor_waits_for_the_first_word_of_the_database() {
             )
         });
         let mut visitor = None;
-        support::eventually("the port", || {
+        eventually("the port", || {
             visitor = TcpStream::connect(address).ok();
             visitor.is_some()
         });
@@ -93,7 +94,7 @@ fn a_visit_waits_while_the_database_restarts() {
         let number = thread::scope(|scope| {
             let visitor = scope.spawn(|| app.visit());
             // In vain until the last of the killed server's processes has noticed.
-            support::eventually("the restart", || server.restart().is_ok());
+            eventually("the restart", || server.restart().is_ok());
             visitor.join().unwrap()
         });
         assert_eq!(number, expected);

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{App, binary, signal};
+use crate::common::signal;
+use crate::support::{self, App, binary};
 
 /// A checkout of its own, whose private server keeps its data in `state`.
 fn in_checkout(checkout: &Path, state: &Path) -> Command {
@@ -36,8 +37,8 @@ fn it_keeps_its_counts_and_a_crash_blocks_nothing() {
         let mut app = App::start(&mut in_checkout(&checkout, folder.path()));
         app.wait_ready();
         assert_eq!(app.visit(), expected, "before SIG{end}");
-        signal(app.child.id(), end);
-        app.child.wait().unwrap();
+        signal(app.id(), end);
+        app.ended();
     }
     // Its data is where the binary says; nothing of ours is left running on it.
     let data = fs::read_dir(folder.path().join("pageviews"))
@@ -119,7 +120,7 @@ fn data_of_another_major_version_is_named_and_kept() {
         .join("data");
     let version = data.join("PG_VERSION");
     fs::write(&version, "9\n").unwrap();
-    let output = in_checkout(&checkout, folder.path()).output().unwrap();
+    let output = support::output(&mut in_checkout(&checkout, folder.path()));
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     for part in ["PostgreSQL 9", &data.display().to_string(), "install"] {

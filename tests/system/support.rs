@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::sync::{LazyLock, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pageviews::config::{Config, Profile};
 use pageviews::private_postgres::PrivatePostgres;
 use rocket::local::asynchronous::Client;
+use rocket::tokio::time;
 use sqlx::{Connection, PgConnection};
 
-/// How long anything may take that ought to happen soon.
-pub const SOON: Duration = Duration::from_secs(30);
+use crate::SOON;
+use crate::common::{Lines, Supervised, answer, eventually, signal};
 
 /// One server for all tests of this process. It ends with the process.
 static SERVER: LazyLock<PrivatePostgres> = LazyLock::new(|| PrivatePostgres::ephemeral().unwrap());
@@ -40,6 +42,39 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
     rocket::tokio::runtime::Runtime::new()
         .unwrap()
         .block_on(future)
+}
+
+/// Waits until `condition` holds. Panics after `SOON`.
+pub async fn eventually_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let give_up = Instant::now() + SOON;
+    while !soon(what, condition()).await {
+        assert!(Instant::now() < give_up, "waited {SOON:?} in vain: {what}");
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// What `future` becomes. Panics after `SOON`.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let waited = time::timeout(SOON, future).await;
+    waited.unwrap_or_else(|_| panic!("waited {SOON:?} in vain: {what}"))
+}
+
+/// Runs `command` to its end. Panics after `SOON`.
+pub fn output(command: &mut Command) -> Output {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let (sender, output) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = output.recv_timeout(SOON).unwrap_or_else(|_| {
+        signal(pid, "KILL");
+        panic!("waited {SOON:?} in vain for the end of {command:?}")
+    });
+    output.unwrap()
 }
 
 /// How often `page` was counted, asked of the database behind the application's back.
@@ -68,6 +103,11 @@ pub async fn counts(url: &str) -> BTreeMap<String, i64> {
     rows.into_iter().collect()
 }
 
+/// The configuration of a developer's machine, with the database at `url`.
+pub fn config(url: &str) -> Config {
+    Config::of(Profile::Dev).unwrap().with_database(url)
+}
+
 /// The application in this process, on the database at `url`, ready.
 pub async fn client(url: &str) -> Client {
     client_of(url, &[]).await
@@ -75,14 +115,13 @@ pub async fn client(url: &str) -> Client {
 
 /// The same, which counts `pages` besides `/`.
 pub async fn client_of(url: &str, pages: &[&str]) -> Client {
-    let mut config = Config::of(Profile::Dev).unwrap().with_database(url);
+    let mut config = config(url);
     config.figment = config.figment.merge(("pages", pages));
     let client = Client::untracked(pageviews::rocket(&config)).await.unwrap();
-    let give_up = Instant::now() + SOON;
-    while client.get("/readyz").dispatch().await.status().code != 200 {
-        assert!(Instant::now() < give_up, "not ready in time");
-        rocket::tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually_async("readiness", async || {
+        client.get("/readyz").dispatch().await.status().code == 200
+    })
+    .await;
     client
 }
 
@@ -94,26 +133,7 @@ pub async fn page(client: &Client) -> String {
 
 /// The number that a page shows.
 pub fn number(html: &str) -> i64 {
-    let (_, rest) = html.split_once(r#"<data id="views" value=""#).unwrap();
-    rest.split('"').next().unwrap().parse().unwrap()
-}
-
-/// The value of the header `name` (lower case), if the answer has it.
-pub fn header<'a>(answer: &'a minreq::Response, name: &str) -> Option<&'a str> {
-    let (_, value) = answer
-        .headers
-        .iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    Some(value)
-}
-
-/// Waits until `condition` holds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let give_up = Instant::now() + SOON;
-    while !condition() {
-        assert!(Instant::now() < give_up, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    answer::number(html).unwrap_or_else(|| panic!("there is no number in {html}"))
 }
 
 /// The binary, with an environment of its own and nothing of ours.
@@ -129,13 +149,11 @@ pub fn binary() -> Command {
     command
 }
 
-/// The running binary. Killed when dropped, if it still runs.
+/// The running binary. It is killed when this value is dropped or the tests end.
 pub struct App {
-    pub child: Child,
+    process: Supervised,
     pub address: String,
-    /// What it wrote until it listened.
-    pub launch_log: String,
-    lines: Arc<Mutex<Vec<String>>>,
+    log: Lines,
 }
 
 impl App {
@@ -146,44 +164,44 @@ impl App {
 
     /// Starts `command`, which serves; returns when it listens.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, output) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let written = lines.clone();
-        std::thread::spawn(move || {
-            // Read to the end, wanted or not: a full pipe would stop the application.
-            for line in stdout.lines().map_while(Result::ok) {
-                written.lock().unwrap().push(line.clone());
-                let _ = sender.send(line);
-            }
-        });
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Supervised::spawn(command).unwrap();
+        let log = Lines::of(process.child.stdout.take().unwrap());
         let mut app = Self {
-            child,
+            process,
             address: String::new(),
-            launch_log: String::new(),
-            lines,
+            log,
         };
-        app.address = loop {
-            let Ok(line) = output.recv_timeout(SOON) else {
-                panic!("it does not listen: {}", app.stderr());
-            };
-            app.launch_log += &line;
-            if let Some((_, address)) = line.split_once("launched from http://") {
-                // In the prod profile a string in JSON.
-                break address.trim_end_matches(['"', '}']).to_string();
+        eventually("the program listens or ends", || {
+            let ended = !app.is_running();
+            if let Some(address) = app.log().iter().find_map(|line| listens_on(line)) {
+                app.address = address;
             }
-        };
+            ended || !app.address.is_empty()
+        });
+        if app.address.is_empty() {
+            panic!("it does not listen: {}", app.stderr());
+        }
         app
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> ExitStatus {
+        eventually("the end of the program", || !self.is_running());
+        self.process.child.wait().unwrap()
     }
 
     /// The lines that it wrote to standard output so far.
     pub fn log(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.log.so_far()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -200,33 +218,23 @@ impl App {
     }
 
     pub fn wait_ready(&self) {
-        eventually("ready", || self.get("/readyz").status_code == 200);
+        eventually("readiness", || self.get("/readyz").status_code == 200);
     }
 
-    /// What it wrote to standard error, from beginning to end: it is killed for that.
+    /// All that it wrote to standard error. Kills it first.
     pub fn stderr(&mut self) -> String {
         let mut text = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            let _ = self.child.kill();
+        if let Some(mut stderr) = self.process.child.stderr.take() {
+            let _ = self.process.child.kill();
             let _ = stderr.read_to_string(&mut text);
         }
         text
     }
 }
 
-impl Drop for App {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Sends the signal of that name to one process.
-pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid.to_string())
-        .status()
-        .unwrap();
-    assert!(status.success(), "kill -{name} {pid}");
+/// The address in the line that says where the program listens.
+fn listens_on(line: &str) -> Option<String> {
+    let (_, address) = line.split_once("launched from http://")?;
+    // In the prod profile the line is a string in JSON.
+    Some(address.trim_end_matches(['"', '}']).to_string())
 }

@@ -4,7 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use super::requests::Request;
-use crate::support::{self, App};
+use crate::SOON;
+use crate::support::App;
 
 /// What came back.
 pub struct Answer {
@@ -35,7 +36,7 @@ impl Connection<'_> {
             Some(stream) => stream,
             None => {
                 let stream = TcpStream::connect(&self.app.address)?;
-                stream.set_read_timeout(Some(support::SOON))?;
+                stream.set_read_timeout(Some(SOON))?;
                 stream.set_nodelay(true)?;
                 BufReader::new(stream)
             }

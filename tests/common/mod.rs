@@ -1,0 +1,13 @@
+//! What both suites share: bounded waiting, what an answer holds, streams, and child processes.
+//!
+//! Each suite defines `crate::SOON`, the limit of every wait.
+
+pub mod answer;
+pub mod process;
+mod stream;
+mod wait;
+
+pub use answer::header;
+pub use process::{Lines, Supervised, signal};
+pub use stream::Stream;
+pub use wait::eventually;
