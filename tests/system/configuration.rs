@@ -3,7 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use rocket::tokio;
 use sqlx::Connection;
 
 use crate::common::header;
@@ -267,9 +266,10 @@ fn the_password_from_the_file_is_used_and_may_hold_any_character() {
             .execute(&mut support::connect(&url).await)
             .await
             .unwrap();
-        while sqlx::PgConnection::connect(&guarded).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
+        support::eventually_async("the password is asked for", async || {
+            sqlx::PgConnection::connect(&guarded).await.is_err()
+        })
+        .await;
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");

@@ -15,10 +15,9 @@ use rocket::tokio::{self, task::JoinHandle, time};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::SOON;
 use crate::common::{eventually, signal};
 use crate::proxy::{Cut, Proxy};
-use crate::support;
+use crate::support::{self, eventually_async, soon};
 
 const PAGES: [&str; 5] = ["/", "a", "b", "blog/2026", "z"];
 
@@ -34,9 +33,7 @@ async fn engine_with(settings: Settings, url: &str) -> Arc<Views> {
         .unwrap()
         .application_name("pageviews");
     tokio::spawn(engine.run(options, std::future::pending()));
-    while views.readiness().server().is_err() {
-        time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually_async("readiness", async || views.readiness().server().is_ok()).await;
     Arc::new(views)
 }
 
@@ -93,19 +90,17 @@ impl Load {
     /// Waits until `more` views are acknowledged.
     async fn goes_on(&self, more: usize) {
         let enough = self.acknowledged.load(Ordering::Relaxed) + more;
-        let waited = time::timeout(SOON, async {
-            while self.acknowledged.load(Ordering::Relaxed) < enough {
-                time::sleep(Duration::from_millis(1)).await;
-            }
-        });
-        waited.await.expect("views are counted again");
+        eventually_async("views are counted again", async || {
+            self.acknowledged.load(Ordering::Relaxed) >= enough
+        })
+        .await;
     }
 
     /// Ends the load and checks the account against the database. Returns how many failed.
     async fn add_up(self, url: &str) -> i64 {
         self.stop.store(true, Ordering::Relaxed);
         let mut total = Account::default();
-        for account in join_all(self.clients).await {
+        for account in soon("the last visits", join_all(self.clients)).await {
             let account = account.unwrap();
             for (page, numbers) in account.numbers {
                 assert!(numbers.is_sorted(), "who comes back gets a later number");
@@ -162,14 +157,11 @@ async fn settled(url: &str) {
     let running = "SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()";
     let mut admin = support::connect(url).await;
-    while sqlx::query_scalar::<_, i64>(running)
-        .fetch_one(&mut admin)
-        .await
-        .unwrap()
-        > 0
-    {
-        time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually_async("the end of all statements", async || {
+        let running = sqlx::query_scalar::<_, i64>(running);
+        running.fetch_one(&mut admin).await.unwrap() == 0
+    })
+    .await;
 }
 
 #[rocket::async_test]
@@ -203,7 +195,7 @@ async fn connections_terminated_200_times_cost_no_view() {
     let load = Load::start(&replicas, 32);
     let mut admin = support::connect(&url).await;
     let mut terminated = 0;
-    while terminated < 200 {
+    for _ in 0..10_000 {
         // One, both or neither, each at a random moment of its statement.
         let found = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -211,7 +203,11 @@ async fn connections_terminated_200_times_cost_no_view() {
         );
         terminated += found.fetch_all(&mut admin).await.unwrap().len();
         load.goes_on(1).await;
+        if terminated >= 200 {
+            break;
+        }
     }
+    assert!(terminated >= 200, "{terminated}");
     load.goes_on(100).await;
     assert_eq!(
         load.add_up(&url).await,
@@ -243,7 +239,7 @@ async fn killed(times: usize) {
             signal(server.processes().unwrap()[0], "KILL");
             eventually("the restart", || server.restart().is_ok());
         });
-        restarted.await.unwrap();
+        soon("the restart", restarted).await.unwrap();
     }
     load.goes_on(500).await;
     assert_eq!(
@@ -277,9 +273,11 @@ async fn connections_cut_at_random_under_load_cost_no_view() {
     let load = Load::start(&[engine(&proxy.url).await], 64);
     for cut in Cut::ALL.repeat(20) {
         let cuts = proxy.arm(cut);
-        while proxy.cuts() == cuts {
+        eventually_async("the cut", async || {
             load.goes_on(1).await;
-        }
+            proxy.cuts() > cuts
+        })
+        .await;
     }
     load.goes_on(100).await;
     assert_eq!(
@@ -303,11 +301,15 @@ async fn a_full_disk_is_waited_for_and_then_refused() {
     assert_eq!(views.count(Page::home()).await, Err(Uncounted::Late));
     proxy.fill_disk(false);
     // The refused view was not counted: the server had said no.
-    let number = loop {
-        if let Ok(number) = views.count(Page::home()).await {
-            break number;
-        }
-    };
+    let mut number = 0;
+    eventually_async("a view is counted", async || {
+        let counted = views.count(Page::home()).await;
+        counted.is_ok_and(|counted| {
+            number = counted;
+            true
+        })
+    })
+    .await;
     assert_eq!(support::counted(&url, "/").await, number);
     assert!(number <= 3);
     // Shorter than the deadline, it costs nothing.
@@ -317,11 +319,10 @@ async fn a_full_disk_is_waited_for_and_then_refused() {
         async move { views.count(Page::home()).await }
     });
     let refused = proxy.refusals();
-    while proxy.refusals() < refused + 2 {
-        time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually_async("two attempts", async || proxy.refusals() >= refused + 2).await;
     proxy.fill_disk(false);
-    assert_eq!(waiting.await.unwrap(), Ok(number + 1));
+    let waited = soon("the view that waited", waiting).await;
+    assert_eq!(waited.unwrap(), Ok(number + 1));
 }
 
 /// Locks the row of the page `/`, so that no batch with it can commit until this is [`release`]d.
@@ -347,9 +348,10 @@ async fn a_lock_held_beyond_the_timeouts_is_waited_for() {
     let holder = hold_home(&url).await;
     let load = Load::start(std::slice::from_ref(&views), 16);
     // When lock_timeout has passed, which is shorter than the deadline, the first batch fails.
-    while views.readiness().heard().is_ok() {
-        time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually_async("the batch fails", async || {
+        views.readiness().heard().is_err()
+    })
+    .await;
     release(holder).await;
     load.goes_on(1_000).await;
     assert_eq!(load.add_up(&url).await, 0);
@@ -369,14 +371,11 @@ async fn who_hangs_up_before_the_batch_was_sent_is_not_counted() {
     let first = visit();
     let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     let mut admin = support::connect(&url).await;
-    while sqlx::query_scalar::<_, i64>(blocked)
-        .fetch_one(&mut admin)
-        .await
-        .unwrap()
-        == 0
-    {
-        time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually_async("the batch waits", async || {
+        let blocked = sqlx::query_scalar::<_, i64>(blocked);
+        blocked.fetch_one(&mut admin).await.unwrap() > 0
+    })
+    .await;
     let others: Vec<_> = (0..20).map(|_| visit()).collect();
     tokio::task::yield_now().await;
     for (index, other) in others.iter().enumerate() {
@@ -385,8 +384,8 @@ async fn who_hangs_up_before_the_batch_was_sent_is_not_counted() {
         }
     }
     release(holder).await;
-    assert_eq!(first.await.unwrap(), Ok(2));
-    let stayed: HashSet<_> = join_all(others)
+    assert_eq!(soon("the first", first).await.unwrap(), Ok(2));
+    let stayed: HashSet<_> = soon("the others", join_all(others))
         .await
         .into_iter()
         .flatten()
@@ -413,11 +412,13 @@ async fn past_its_bound_the_queue_refuses_at_once() {
         })
         .collect();
     // Nobody is answered before the lock is gone, but who is refused.
-    while visits.iter().filter(|visit| visit.is_finished()).count() < 50 {
-        time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually_async("50 refusals", async || {
+        visits.iter().filter(|visit| visit.is_finished()).count() >= 50
+    })
+    .await;
     release(holder).await;
-    let answers = join_all(visits).await.into_iter().map(Result::unwrap);
+    let answers = soon("the others", join_all(visits)).await;
+    let answers = answers.into_iter().map(Result::unwrap);
     let (counted, refused): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
     assert!(
         refused.iter().all(|answer| *answer == Err(Uncounted::Busy)),

@@ -1,7 +1,5 @@
 //! What was counted, read back: by day, on the page and from the database.
 
-use std::time::Instant;
-
 use pageviews::database::Db;
 use pageviews::page::Page;
 use pageviews::views::history::{DAYS, history};
@@ -9,7 +7,6 @@ use pageviews::views::history::{DAYS, history};
 use rocket::futures::future::join_all;
 use rocket_db_pools::Database;
 
-use crate::SOON;
 use crate::support;
 
 /// Gives `/` a history: 5 views 40 days ago, 10 views 3 days ago, 2 yesterday.
@@ -103,16 +100,16 @@ async fn without_its_history_the_page_still_counts() {
     let client = support::client(&url).await;
     // Whoever reads the history waits for a connection in vain; who counts has one that nothing else uses.
     let db = Db::fetch(client.rocket()).unwrap();
-    let held: Vec<_> =
-        join_all((0..db.options().get_max_connections()).map(|_| db.acquire())).await;
+    let all = (0..db.options().get_max_connections()).map(|_| db.acquire());
+    let held = support::soon("all connections", join_all(all)).await;
     assert!(held.iter().all(Result::is_ok));
     let html = support::page(&client).await;
     assert_eq!(support::number(&html), 1);
     assert!(!html.contains("<svg") && !html.contains("today"), "{html}");
     drop(held);
     // Tried again soon, for whoever comes then.
-    let give_up = Instant::now() + SOON;
-    while !support::page(&client).await.contains("<svg") {
-        assert!(Instant::now() < give_up);
-    }
+    support::eventually_async("the chart", async || {
+        support::page(&client).await.contains("<svg")
+    })
+    .await;
 }

@@ -10,7 +10,7 @@ use rocket::http::hyper::body::Bytes;
 use rocket::tokio;
 
 use crate::common::{Stream, eventually, signal};
-use crate::support::{self, App, binary, wait};
+use crate::support::{self, App, binary, soon, wait};
 
 #[test]
 fn a_view_counted_by_one_replica_shows_on_the_other() {
@@ -170,7 +170,7 @@ async fn open_as_caddy(app: &App, count: usize) -> (SendRequest<Bytes>, Vec<h2::
         while !stream.data().await.unwrap().unwrap().starts_with(b"data:") {}
         stream
     });
-    let streams = join_all(streams).await;
+    let streams = soon("a message on each stream", join_all(streams)).await;
     (client, streams)
 }
 
@@ -194,7 +194,10 @@ async fn a_thousand_streams_cost_less_than_32_mib() {
     let (_client, mut streams) = open_as_caddy(&app, 1000).await;
     let number = app.visit();
     for stream in &mut streams {
-        while stream.data().await.unwrap().unwrap() != format!("data:{number}\n") {}
+        soon("the visit on each stream", async {
+            while stream.data().await.unwrap().unwrap() != format!("data:{number}\n") {}
+        })
+        .await;
     }
     let cost = memory() - before;
     println!("1,000 streams: {cost} KiB");

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use pageviews::page::Page;
+use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::engine::engine;
@@ -26,7 +27,7 @@ async fn concurrent_views_get_different_numbers_and_none_is_lost() {
         .collect();
     let mut numbers = HashSet::new();
     for task in tasks {
-        let of_task = task.await.unwrap();
+        let of_task = support::soon("its numbers", task).await.unwrap();
         assert!(of_task.is_sorted(), "who asks again gets a later number");
         numbers.extend(of_task);
     }
@@ -61,7 +62,7 @@ async fn pages_are_counted_apart_and_by_utc_day() {
 async fn replicas_that_start_at_once_all_migrate() {
     let url = support::database().await;
     let clients = [(); 5].map(|()| support::client(&url));
-    for client in rocket::futures::future::join_all(clients).await {
+    for client in support::soon("all replicas", join_all(clients)).await {
         assert_eq!(client.get("/").dispatch().await.status().code, 200);
     }
     assert_eq!(support::counted(&url, "/").await, 5);

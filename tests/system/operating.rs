@@ -508,9 +508,10 @@ async fn without_its_engine_it_is_not_ready() {
         .manage(views);
     let client = Client::untracked(rocket).await.unwrap();
     let readiness = client.rocket().state::<Views>().unwrap().readiness();
-    while client.get("/readyz").dispatch().await.status() != Status::Ok {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    support::eventually_async("readiness", async || {
+        client.get("/readyz").dispatch().await.status() == Status::Ok
+    })
+    .await;
     // As a panic would.
     counting.abort();
     assert!(counting.await.is_err());

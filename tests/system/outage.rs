@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pageviews::private_postgres::PrivatePostgres;
 
+use crate::SOON;
 use crate::common::{eventually, header, signal};
 use crate::support::{self, App, binary};
 
@@ -65,6 +66,7 @@ fn the_first_visitor_waits_for_the_first_word_of_the_database() {
         visitor
             .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .unwrap();
+        visitor.set_read_timeout(Some(SOON)).unwrap();
         drop(stopped);
         let mut answer = String::new();
         visitor.read_to_string(&mut answer).unwrap();
