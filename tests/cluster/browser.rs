@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rocket::serde::json::{Value, json};
 
-use crate::chromium::{Chromium, or_skip};
-use crate::common::{Stream, eventually};
+use crate::chromium::Chromium;
+use crate::common::{Stream, eventually, or_skip};
 use crate::compose::{Cluster, number, replica};
 use crate::looks;
 

@@ -1,6 +1,5 @@
 //! A real browser: Chromium without a window, led by chromedriver on a port of its own. Both end with us.
 
-use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 use rocket::serde::DeserializeOwned;
@@ -163,16 +162,4 @@ fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
         capabilities.set_logging_prefs(log, LoggingPrefsLogLevel::All)?;
     }
     Ok(capabilities)
-}
-
-/// What a test needs and a machine may lack. A CI has it, or fails; elsewhere the test is skipped, loudly.
-pub fn or_skip<T>(what: &str, found: Result<T, String>) -> Option<T> {
-    let why = match found {
-        Ok(found) => return Some(found),
-        Err(why) => why,
-    };
-    assert!(std::env::var_os("CI").is_none(), "{what}: {why}");
-    // Not eprintln!, which is shown for tests that fail.
-    let _ = writeln!(io::stderr(), "\n*** SKIPPED: {what}: {why}\n");
-    None
 }

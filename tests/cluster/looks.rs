@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rocket::serde::json::{Value, json};
 
 use crate::browser::Window;
-use crate::chromium::or_skip;
+use crate::common::or_skip;
 
 /// What the app answers, and what Caddy answers for itself.
 const ERROR_PAGES: [&str; 2] = ["/nowhere", "/healthz"];

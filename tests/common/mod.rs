@@ -4,10 +4,12 @@
 
 pub mod answer;
 pub mod process;
+pub mod skip;
 mod stream;
 mod wait;
 
 pub use answer::header;
 pub use process::{Lines, Supervised, signal};
+pub use skip::or_skip;
 pub use stream::Stream;
 pub use wait::eventually;

@@ -1,29 +1,39 @@
-//! `/api/openapi.json` says what the program does: schemathesis asks the real binary for all that it says, and for what it does not.
+//! `/api/openapi.json` is true: schemathesis reads it and asks the real binary for everything that
+//! it describes, and for what it does not.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rocket::serde::json::{self, Value};
 
+use crate::common::{Supervised, or_skip};
 use crate::support::{self, App, binary, wait};
 
-const VERSION: &str = "4.32.5";
-
-/// How long it may take to install, where an index answers at all.
-const INSTALLS_WITHIN: Duration = Duration::from_secs(300);
-
-/// How long it may take to ask; alone it takes some 15 s.
+/// How long schemathesis may take. Alone on a machine it takes some 15 s.
 const ASKS_WITHIN: Duration = Duration::from_secs(300);
 
+/// Where `.ci/schemathesis.sh` puts the program.
+const SCHEMATHESIS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/target/schemathesis/bin/schemathesis"
+);
+
 #[test]
-fn it_is_true() {
-    let schemathesis = match installed() {
-        Ok(program) => program,
-        Err(why) => return skip(&why),
+#[ignore = "needs schemathesis: .ci/schemathesis.sh"]
+fn the_description_of_the_api_is_true() {
+    let program = Path::new(SCHEMATHESIS);
+    let found = match program.exists() {
+        true => Ok(program),
+        false => Err(format!(
+            "there is no {SCHEMATHESIS}; run .ci/schemathesis.sh"
+        )),
+    };
+    let Some(program) = or_skip("whether the API's description is true", found) else {
+        return;
     };
     let url = wait(support::database());
     let mut app = App::start(
@@ -36,8 +46,7 @@ fn it_is_true() {
     let folder = tempfile::tempdir().unwrap();
     let asked = run_in(
         folder.path(),
-        ASKS_WITHIN,
-        Command::new(schemathesis)
+        Command::new(program)
             .arg("--config-file")
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
@@ -73,80 +82,29 @@ fn it_is_true() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// Says so where nobody can miss it, past what `cargo test` keeps to itself.
-fn skip(why: &str) {
-    let said = format!(
-        "\nSKIPPED: /api/openapi.json was not compared with what the program does, for schemathesis {VERSION} cannot be installed:\n\
-         {why}\nCure: install Python 3.10 or newer with venv (apt-get install python3-venv), and let pip reach an index.\n\n"
-    );
-    assert!(std::env::var_os("CI").is_none(), "{said}");
-    let _ = std::io::stderr().write_all(said.as_bytes());
-}
-
-/// The program, in an environment of its own below `target`; the error says why not.
-fn installed() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let home = folder.join(format!("schemathesis-{VERSION}"));
-    let program = home.join("bin/schemathesis");
-    // Two runs of the tests may come here at once. Released when it is dropped.
-    let lock = File::create(folder.join(format!("schemathesis-{VERSION}.lock"))).unwrap();
-    lock.lock().unwrap();
-    // pip writes it after all that it needs; and Python may have been replaced since.
-    let scratch = tempfile::tempdir().unwrap();
-    let works = run_in(
-        scratch.path(),
-        INSTALLS_WITHIN,
-        Command::new(&program).arg("--version"),
-    );
-    if works.is_ok_and(|said| said.contains(VERSION)) {
-        return Ok(program);
-    }
-    run_in(
-        scratch.path(),
-        INSTALLS_WITHIN,
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    )?;
-    run_in(
-        scratch.path(),
-        INSTALLS_WITHIN,
-        Command::new(home.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--retries", "1"])
-            .args(["--disable-pip-version-check", "--no-input"])
-            .arg(format!("schemathesis=={VERSION}")),
-    )?;
-    Ok(program)
-}
-
 /// Runs `command` in `folder` and returns what it said; the error says more.
-fn run_in(folder: &Path, within: Duration, command: &mut Command) -> Result<String, String> {
+fn run_in(folder: &Path, command: &mut Command) -> Result<(), String> {
     // Into a file, which is never full as a pipe would be.
     let path = folder.join("said");
     let said = File::create(&path).unwrap();
-    let name = PathBuf::from(command.get_program());
-    let because = |problem: String| format!("{}: {problem}", name.display());
-    let mut child = command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(said.try_clone().unwrap())
-        .stderr(said)
-        .spawn()
-        .map_err(|problem| because(problem.to_string()))?;
-    let begun = Instant::now();
+    let mut process = Supervised::spawn(
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said),
+    )
+    .unwrap();
+    let give_up = Instant::now() + ASKS_WITHIN;
     let problem = loop {
-        match child.try_wait().unwrap() {
-            Some(status) if status.success() => return Ok(read(&path)),
+        match process.child.try_wait().unwrap() {
+            Some(status) if status.success() => return Ok(()),
             Some(status) => break status.to_string(),
-            None if begun.elapsed() > within => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                break format!("not done after {within:?}");
-            }
-            None => std::thread::sleep(Duration::from_millis(20)),
+            None if Instant::now() > give_up => break format!("not done after {ASKS_WITHIN:?}"),
+            None => thread::sleep(Duration::from_millis(20)),
         }
     };
-    Err(because(format!("{problem}\n{}", read(&path).trim())))
+    Err(format!("{problem}\n{}", read(&path)))
 }
 
 fn read(path: &Path) -> String {
