@@ -22,10 +22,7 @@ const CHECKS: [(&str, Check); 11] = [
     ("it keeps nothing about visitors", it_keeps_nothing),
     ("it ticks on views that any replica counted", it_ticks),
     ("it needs no script", it_needs_no_script),
-    (
-        "light and dark can be read",
-        looks::light_and_dark_can_be_read,
-    ),
+    ("light and dark differ", looks::light_and_dark_differ),
     ("it fits small and large windows", looks::it_fits),
     ("errors are as calm as the page", looks::errors_are_calm),
     ("axe finds nothing", looks::axe_finds_nothing),
@@ -86,12 +83,13 @@ impl Window {
         self.browser.go(&self.cluster.url(path));
     }
 
-    /// The number on the page, which is the same for people and for programs.
+    /// The number on the page, which is the same for people and for programs. `innerText` is
+    /// what people see.
     pub fn shown(&self) -> i64 {
         let (value, text, grouped): (i64, String, String) = self.browser.run(
             "const views = document.getElementById('views');
              const value = Number(views.value);
-             return [value, views.textContent.trim(), value.toLocaleString('en-US')];",
+             return [value, views.innerText.trim(), value.toLocaleString('en-US')];",
         );
         assert_eq!(text, grouped);
         value
@@ -135,8 +133,6 @@ fn a_reload_counts_one_view(window: &Window) {
     for number in first + 1..first + 4 {
         window.browser.reload();
         assert_eq!(window.shown(), number);
-        let text: String = window.browser.run("return document.body.innerText");
-        assert!(text.contains(&format!("view number {number}")), "{text}");
         let today: i64 = window
             .browser
             .run("return Number(document.getElementById('today').value)");

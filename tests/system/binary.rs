@@ -1,6 +1,7 @@
 //! The real binary behind a real socket: its life, its commands, its exit codes.
 
 use std::collections::HashSet;
+use std::fs;
 use std::net::TcpStream;
 use std::process::Output;
 use std::thread;
@@ -131,6 +132,22 @@ fn a_port_in_use_is_one_clear_line() {
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_broken_template_stops_the_launch() {
+    for entry in fs::read_dir("templates").unwrap() {
+        let name = entry.unwrap().file_name();
+        let templates = tempfile::tempdir().unwrap();
+        support::copy_templates(templates.path());
+        fs::write(templates.path().join(&name), "{% if %}").unwrap();
+        let output = support::output(
+            binary()
+                .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+                .env("ROCKET_TEMPLATE_DIR", templates.path()),
+        );
+        assert_eq!(output.status.code(), Some(1), "{name:?}");
+    }
 }
 
 fn run(arguments: &[&str]) -> Output {

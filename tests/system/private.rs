@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::signal;
+use crate::common::skip::skipped;
 use crate::support::{self, App, binary};
 
 /// A checkout of its own, whose private server keeps its data in `state`.
@@ -75,8 +76,11 @@ fn a_checkout_that_others_cannot_enter_will_do() {
 fn an_ordinary_user_can_run_it() {
     const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
-        // Then every other test here shows it.
-        return;
+        // This user is an ordinary one, so every other test here proves the same.
+        return skipped(
+            "whether an ordinary user can run it",
+            "only root can become another user; the tests beside this one ran as an ordinary user",
+        );
     }
     let folder = open_folder();
     let home = folder.path().join("home");
@@ -84,10 +88,7 @@ fn an_ordinary_user_can_run_it() {
     fs::copy(env!("CARGO_BIN_EXE_pageviews"), &program).unwrap();
     let templates = folder.path().join("templates");
     fs::create_dir(&templates).unwrap();
-    for entry in fs::read_dir("templates").unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, templates.join(path.file_name().unwrap())).unwrap();
-    }
+    support::copy_templates(&templates);
     fs::create_dir(&home).unwrap();
     chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
     let mut command = Command::new(program);

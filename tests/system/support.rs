@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, mpsc};
@@ -106,6 +107,13 @@ pub async fn counts(url: &str) -> BTreeMap<String, i64> {
 /// The configuration of a developer's machine, with the database at `url`.
 pub fn config(url: &str) -> Config {
     Config::of(Profile::Dev).unwrap().with_database(url)
+}
+
+/// Copies all templates, whatever they are, into the folder `to`.
+pub fn copy_templates(to: &Path) {
+    let from = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/.");
+    let status = Command::new("cp").args(["-R", from]).arg(to).status();
+    assert!(status.unwrap().success());
 }
 
 /// The application in this process, on the database at `url`, ready.
