@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use rocket::serde::json::{Value, json};
 
+use crate::appearance;
 use crate::chromium::Chromium;
 use crate::common::{Stream, eventually, or_skip};
 use crate::compose::{Cluster, number, replica};
-use crate::looks;
 
 /// One check of the page, which may leave the browser as it likes.
 type Check = fn(&Window);
@@ -17,15 +17,18 @@ type Check = fn(&Window);
 /// One cluster and one browser for all of them, and a line for each: they count visits, so they take turns.
 const CHECKS: [(&str, Check); 11] = [
     ("a reload counts one view", a_reload_counts_one_view),
-    ("the icon is a picture", looks::the_icon_is_a_picture),
+    ("the icon is a picture", appearance::the_icon_is_a_picture),
     ("it weighs little", it_weighs_little),
     ("it keeps nothing about visitors", it_keeps_nothing),
     ("it ticks on views that any replica counted", it_ticks),
     ("it needs no script", it_needs_no_script),
-    ("light and dark differ", looks::light_and_dark_differ),
-    ("it fits small and large windows", looks::it_fits),
-    ("errors are as calm as the page", looks::errors_are_calm),
-    ("axe finds nothing", looks::axe_finds_nothing),
+    ("light and dark differ", appearance::light_and_dark_differ),
+    ("it fits small and large windows", appearance::it_fits),
+    (
+        "errors are as calm as the page",
+        appearance::errors_are_calm,
+    ),
+    ("axe finds nothing", appearance::axe_finds_nothing),
     ("it ticks again after an outage", it_ticks_again),
 ];
 

@@ -12,19 +12,19 @@ use std::time::Duration;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod appearance;
 mod browser;
+mod caddy;
 mod chromium;
 mod compose;
+mod crashes;
 mod embedding;
-mod faults;
 mod hardening;
 mod https;
-mod live;
-mod load;
-mod looks;
-mod proxying;
+mod live_totals;
 mod running;
 mod settings;
+mod visitors;
 
 /// The limit of every wait, on a machine that is busy building.
 pub const SOON: Duration = Duration::from_secs(90);

@@ -5,7 +5,7 @@ use std::io::{Seek, Write};
 use crate::SOON;
 use crate::common::{eventually, header};
 use crate::compose::{Cluster, inspect};
-use crate::load::Visits;
+use crate::visitors::Visits;
 
 #[test]
 #[ignore = "needs Docker"]

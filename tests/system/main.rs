@@ -15,24 +15,30 @@ use std::time::Duration;
 #[path = "../common/mod.rs"]
 mod common;
 
-mod admin;
+mod admin_commands;
 mod api;
+mod api_description;
 mod badge;
-mod binary;
+mod command_line;
 mod configuration;
-mod description;
-mod engine;
-mod generated;
+mod counting;
+mod error_pages;
+mod exactly_once;
+mod generated_requests;
 mod history;
-mod hostile;
-mod live;
-mod model;
-mod operating;
+mod home;
+mod hostile_requests;
+mod lifecycle;
+mod live_totals;
+mod logs;
+mod metrics;
 mod outage;
-mod page;
-mod private;
-mod proxy;
+mod private_postgres;
+mod readiness;
 mod support;
+mod table_size;
+mod waiting_views;
+mod wrong_settings;
 
 /// The limit of every wait.
 pub const SOON: Duration = Duration::from_secs(30);

@@ -1,13 +1,14 @@
-//! What the tests share: a server with a database for each test, and the real binary as a child.
+//! What the tests share: a server with a database for each test, the application in this process,
+//! and the real binary as a child.
+
+mod app;
+pub mod engine;
+pub mod proxy;
+pub mod visitors;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::io::Read;
-use std::path::Path;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pageviews::config::{Config, Profile};
@@ -16,8 +17,9 @@ use rocket::local::asynchronous::Client;
 use rocket::tokio::time;
 use sqlx::{Connection, PgConnection};
 
+pub use self::app::{App, ask, binary, copy_templates, deployed, output};
 use crate::SOON;
-use crate::common::{Lines, Supervised, answer, eventually, signal};
+use crate::common::answer;
 
 /// One server for all tests of this process. It ends with the process.
 static SERVER: LazyLock<PrivatePostgres> = LazyLock::new(|| PrivatePostgres::ephemeral().unwrap());
@@ -60,24 +62,6 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     waited.unwrap_or_else(|_| panic!("waited {SOON:?} in vain: {what}"))
 }
 
-/// Runs `command` to its end. Panics after `SOON`.
-pub fn output(command: &mut Command) -> Output {
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = child.id();
-    let (sender, output) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    let output = output.recv_timeout(SOON).unwrap_or_else(|_| {
-        signal(pid, "KILL");
-        panic!("waited {SOON:?} in vain for the end of {command:?}")
-    });
-    output.unwrap()
-}
-
 /// How often `page` was counted, asked of the database behind the application's back.
 pub async fn counted(url: &str, page: &str) -> i64 {
     sqlx::query_scalar("SELECT coalesce((SELECT views FROM pages WHERE page = $1), 0)")
@@ -109,13 +93,6 @@ pub fn config(url: &str) -> Config {
     Config::of(Profile::Dev).unwrap().with_database(url)
 }
 
-/// Copies all templates, whatever they are, into the folder `to`.
-pub fn copy_templates(to: &Path) {
-    let from = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/.");
-    let status = Command::new("cp").args(["-R", from]).arg(to).status();
-    assert!(status.unwrap().success());
-}
-
 /// The application in this process, on the database at `url`, ready.
 pub async fn client(url: &str) -> Client {
     client_of(url, &[]).await
@@ -142,107 +119,4 @@ pub async fn page(client: &Client) -> String {
 /// The number that a page shows.
 pub fn number(html: &str) -> i64 {
     answer::number(html).unwrap_or_else(|| panic!("there is no number in {html}"))
-}
-
-/// The binary, with an environment of its own and nothing of ours.
-pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pageviews"));
-    command.env_clear();
-    for name in ["PATH", "HOME"] {
-        command.envs(std::env::var_os(name).map(|value| (name, value)));
-    }
-    command.env("ROCKET_PROFILE", "dev").env("ROCKET_PORT", "0");
-    // As on a developer's machine that asks for them: not one may appear.
-    command.env("RUST_BACKTRACE", "1");
-    command
-}
-
-/// The running binary. It is killed when this value is dropped or the tests end.
-pub struct App {
-    process: Supervised,
-    pub address: String,
-    log: Lines,
-}
-
-impl App {
-    /// Starts the binary on the database at `url`; returns when it listens.
-    pub fn on(url: impl AsRef<OsStr>) -> Self {
-        Self::start(binary().env("DATABASE_URL", url))
-    }
-
-    /// Starts `command`, which serves; returns when it listens.
-    pub fn start(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Supervised::spawn(command).unwrap();
-        let log = Lines::of(process.child.stdout.take().unwrap());
-        let mut app = Self {
-            process,
-            address: String::new(),
-            log,
-        };
-        eventually("the program listens or ends", || {
-            let ended = !app.is_running();
-            if let Some(address) = app.log().iter().find_map(|line| listens_on(line)) {
-                app.address = address;
-            }
-            ended || !app.address.is_empty()
-        });
-        if app.address.is_empty() {
-            panic!("it does not listen: {}", app.stderr());
-        }
-        app
-    }
-
-    pub fn id(&self) -> u32 {
-        self.process.child.id()
-    }
-
-    pub fn is_running(&mut self) -> bool {
-        self.process.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits for its end.
-    pub fn ended(&mut self) -> ExitStatus {
-        eventually("the end of the program", || !self.is_running());
-        self.process.child.wait().unwrap()
-    }
-
-    /// The lines that it wrote to standard output so far.
-    pub fn log(&self) -> Vec<String> {
-        self.log.so_far()
-    }
-
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    pub fn get(&self, path: &str) -> minreq::Response {
-        minreq::get(self.url(path)).with_timeout(10).send().unwrap()
-    }
-
-    /// Visits the page, which is ready, and returns the number that it shows.
-    pub fn visit(&self) -> i64 {
-        number(self.get("/").as_str().unwrap())
-    }
-
-    pub fn wait_ready(&self) {
-        eventually("readiness", || self.get("/readyz").status_code == 200);
-    }
-
-    /// All that it wrote to standard error. Kills it first.
-    pub fn stderr(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(mut stderr) = self.process.child.stderr.take() {
-            let _ = self.process.child.kill();
-            let _ = stderr.read_to_string(&mut text);
-        }
-        text
-    }
-}
-
-/// The address in the line that says where the program listens.
-fn listens_on(line: &str) -> Option<String> {
-    let (_, address) = line.split_once("launched from http://")?;
-    // In the prod profile the line is a string in JSON.
-    Some(address.trim_end_matches(['"', '}']).to_string())
 }

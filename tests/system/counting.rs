@@ -1,13 +1,12 @@
-//! The model alone, without HTTP.
+//! Numbers are handed out in order, for each page and each day, by all replicas at once.
 
 use std::collections::HashSet;
 
-use pageviews::page::Page;
 use rocket::futures::future::join_all;
 use rocket::tokio;
 
-use crate::engine::engine;
 use crate::support;
+use crate::support::engine::{Page, engine};
 
 #[rocket::async_test]
 async fn concurrent_views_get_different_numbers_and_none_is_lost() {

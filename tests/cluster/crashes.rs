@@ -3,7 +3,7 @@
 use crate::common::answer::heading;
 use crate::common::{eventually, header};
 use crate::compose::Cluster;
-use crate::load::Visits;
+use crate::visitors::Visits;
 
 fn survives_a_crash_of(service: &str) {
     let cluster = Cluster::up(&[]);

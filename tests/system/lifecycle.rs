@@ -1,9 +1,8 @@
-//! The real binary behind a real socket: its life, its commands, its exit codes.
+//! The real binary starts, stops in time, and says in one line why it cannot start.
 
 use std::collections::HashSet;
 use std::fs;
 use std::net::TcpStream;
-use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,43 +82,6 @@ fn interrupted_or_terminated_it_ends_in_time_with_or_without_its_database() {
 }
 
 #[test]
-fn the_health_command_tells_ready_from_not_ready_from_absent() {
-    let app = App::on(wait(support::database()));
-    app.wait_ready();
-    let ready = run(&["health", &app.url("/readyz")]);
-    assert_eq!(ready.status.code(), Some(0));
-
-    let lost = App::on("postgres://nobody@127.0.0.1:1/nothing");
-    assert_eq!(
-        run(&["health", &lost.url("/healthz")]).status.code(),
-        Some(0)
-    );
-    let not_ready = run(&["health", &lost.url("/readyz")]);
-    assert_eq!(not_ready.status.code(), Some(1));
-
-    // Its own port, which nothing listens on.
-    let absent = support::output(binary().arg("health").env("ROCKET_PORT", "1"));
-    assert_eq!(absent.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&absent.stderr).lines().count(), 1);
-}
-
-#[test]
-fn the_command_line_follows_the_conventions() {
-    for (arguments, code) in [
-        (["--help"], 0),
-        (["--version"], 0),
-        (["--unknown"], 2),
-        (["unknown"], 2),
-    ] {
-        assert_eq!(run(&arguments).status.code(), Some(code), "{arguments:?}");
-    }
-    assert!(String::from_utf8_lossy(&run(&["--unknown"]).stderr).contains("Usage"));
-    assert!(
-        String::from_utf8_lossy(&run(&["--version"]).stdout).contains(env!("CARGO_PKG_VERSION"))
-    );
-}
-
-#[test]
 fn a_port_in_use_is_one_clear_line() {
     let url = wait(support::database());
     let first = App::on(&url);
@@ -148,8 +110,4 @@ fn a_broken_template_stops_the_launch() {
         );
         assert_eq!(output.status.code(), Some(1), "{name:?}");
     }
-}
-
-fn run(arguments: &[&str]) -> Output {
-    support::output(binary().args(arguments))
 }

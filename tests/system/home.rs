@@ -1,10 +1,9 @@
 //! The page, in-process: what counts, what does not, and what each answer holds.
 
-use rocket::http::{Accept, Header, Method, Status};
+use rocket::http::{Header, Method, Status};
 use rocket::local::asynchronous::Client;
-use rocket::serde::json::{Value, json};
 
-use crate::common::answer::{heading, text};
+use crate::common::answer::text;
 use crate::support;
 
 async fn visit(client: &Client) -> i64 {
@@ -133,83 +132,5 @@ async fn the_style_is_a_file_that_may_be_cached() {
     assert!(
         page.contains(r#"<link rel="stylesheet" href="/style.css">"#),
         "{page}"
-    );
-}
-
-#[rocket::async_test]
-async fn health_and_readiness() {
-    let client = support::client(&support::database().await).await;
-    for path in ["/healthz", "/readyz"] {
-        assert_eq!(client.get(path).dispatch().await.status(), Status::Ok);
-    }
-}
-
-#[rocket::async_test]
-async fn errors_are_a_page_for_people_and_json_for_programs() {
-    let client = support::client(&support::database().await).await;
-    let page = client.get("/nowhere").header(Accept::HTML).dispatch().await;
-    assert_eq!(page.status(), Status::NotFound);
-    let html = page.into_string().await.unwrap();
-    assert!(heading(&html).unwrap().contains("404"), "{html}");
-    assert!(html.contains("<html lang=\"en\""), "{html}");
-
-    let json = client.get("/nowhere").header(Accept::JSON).dispatch().await;
-    assert_eq!(json.status(), Status::NotFound);
-    let problem = rocket::http::ContentType::new("application", "problem+json");
-    assert_eq!(json.content_type(), Some(problem.clone()));
-    assert!(!json.headers().contains("X-Request-Id"));
-    let mut json: Value = json.into_json().await.unwrap();
-    let detail = json["detail"].take();
-    assert!(!detail.as_str().unwrap().is_empty());
-    let expected =
-        json!({ "type": "about:blank", "title": "Not Found", "status": 404, "detail": null });
-    assert_eq!(json, expected);
-
-    // By what it accepts, or where it asks; and with the id by which the request is known.
-    let id = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
-    for (path, accept) in [
-        ("/nowhere", Accept::from(problem.media_type().clone())),
-        ("/api/nowhere", Accept::HTML),
-    ] {
-        let id = Header::new("X-Request-Id", id);
-        let json = client.get(path).header(accept).header(id.clone());
-        let json = json.dispatch().await;
-        assert_eq!(json.content_type(), Some(problem.clone()), "{path}");
-        assert_eq!(json.headers().get_one("X-Request-Id"), Some(id.value()));
-        let json: Value = json.into_json().await.unwrap();
-        assert_eq!(json["instance"], format!("urn:uuid:{}", id.value()));
-    }
-}
-
-/// Each status has a page, made by a catcher that the routes of this test call on.
-#[rocket::async_test]
-async fn every_error_page_renders() {
-    #[rocket::get("/fail/<code>")]
-    fn fail(code: u16) -> Status {
-        Status::new(code)
-    }
-    #[rocket::get("/panic")]
-    fn panics() -> &'static str {
-        panic!("as a bug would")
-    }
-    let config = support::config(&support::database().await);
-    let rocket = pageviews::rocket(&config).mount("/", rocket::routes![fail, panics]);
-    let client = Client::untracked(rocket).await.unwrap();
-    for code in [400, 404, 405, 413, 422, 431, 500, 503] {
-        let response = client.get(format!("/fail/{code}")).dispatch().await;
-        assert_eq!(response.status().code, code);
-        assert_eq!(response.headers().contains("Retry-After"), code == 503);
-        let html = response.into_string().await.unwrap();
-        let heading = heading(&html).unwrap();
-        assert!(heading.contains(&code.to_string()), "{heading}");
-    }
-    let response = client.get("/panic").dispatch().await;
-    assert_eq!(response.status(), Status::InternalServerError);
-    assert!(
-        !response
-            .into_string()
-            .await
-            .unwrap()
-            .contains("as a bug would")
     );
 }

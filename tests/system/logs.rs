@@ -1,0 +1,223 @@
+//! The log in production: one JSON object per line, outages and failures in it, and no visitor.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use pageviews::config::Profile;
+use pageviews::logging;
+use pageviews::private_postgres::PrivatePostgres;
+use rocket::serde::json::{self, Value};
+
+use crate::common::{eventually, signal};
+use crate::support::{self, App, ask, deployed, wait};
+
+const ID: &str = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
+
+/// The log, each line of which must be an object of the form that Caddy's have.
+fn log(app: &App) -> Vec<Value> {
+    let parse = |line: &String| {
+        let object: Value = json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert!(object["ts"].as_f64().unwrap() > 1.7e9, "{line}");
+        let level = object["level"].as_str().unwrap();
+        assert!(["error", "warn", "info"].contains(&level), "{line}");
+        assert!(!object["msg"].as_str().unwrap().is_empty(), "{line}");
+        assert!(
+            line.is_ascii() && !line.contains("\\u001b"),
+            "decorated: {line}"
+        );
+        object
+    };
+    app.log().iter().map(parse).collect()
+}
+
+/// Whether `member` of `object` is a string that contains `part`.
+fn says(object: &Value, member: &str, part: &str) -> bool {
+    object[member]
+        .as_str()
+        .is_some_and(|text| text.contains(part))
+}
+
+/// Status line and headers, and the body.
+fn parts(answer: &str) -> (&str, &str) {
+    answer.split_once("\r\n\r\n").unwrap()
+}
+
+#[test]
+fn in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    let mut app = App::start(&mut deployed(&server.url("pageviews")));
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+    let of_outage = |line: &Value| says(line, "target", "pageviews::database");
+    assert!(!log(&app).iter().any(|line| line["level"] == "error"));
+    // Noted, as it may have begun without its database.
+    let before = log(&app).iter().filter(|line| of_outage(line)).count();
+
+    server.stop().unwrap();
+    for _ in 0..5 {
+        assert_eq!(app.get("/").status_code, 503);
+    }
+    eventually("the outage in the log", || {
+        log(&app).iter().filter(|line| of_outage(line)).count() > before
+    });
+    server.restart().unwrap();
+    app.wait_ready();
+    assert_eq!(app.visit(), 2);
+    // What visitors make up is theirs alone.
+    for path in ["/secret-1", "/%ff%fe", "/<secret-2>", "/%"] {
+        ask(&app, path, "X-Odd: \u{fffd}");
+    }
+    drop(TcpStream::connect(&app.address).unwrap());
+    app.get("/?secret-3");
+
+    signal(app.id(), "TERM");
+    assert_eq!(app.ended().code(), Some(0));
+    eventually("the end of the log", || {
+        log(&app).iter().any(|line| says(line, "msg", "SIGTERM"))
+    });
+    let lines = log(&app);
+    let text = format!("{lines:#?}");
+    assert!(!text.contains("secret"), "{text}");
+    let launch: Vec<_> = lines
+        .iter()
+        .filter(|line| line["target"] == logging::LAUNCH)
+        .collect();
+    assert_eq!(launch.len(), 2, "{text}");
+    assert!(launch.iter().all(|line| line["level"] == "info"), "{text}");
+    assert!(says(launch[0], "msg", "profile prod"), "{text}");
+    for line in lines {
+        let known = line["target"] == logging::LAUNCH
+            || of_outage(&line)
+            || says(&line, "msg", "Received SIGTERM");
+        assert!(known, "{line} in {text}");
+    }
+    assert_eq!(app.stderr(), "");
+}
+
+/// The templates, with a page that breaks when it is rendered.
+fn broken_templates() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    support::copy_templates(folder.path());
+    let home = folder.path().join("home.html.j2");
+    fs::write(home, "{{ number }} {{ nobody_defined_this }}").unwrap();
+    folder
+}
+
+fn in_folder(templates: &Path, url: &str) -> App {
+    let app = App::start(deployed(url).env("ROCKET_TEMPLATE_DIR", templates));
+    app.wait_ready();
+    app
+}
+
+/// The lines about requests that failed.
+fn failures(app: &App) -> Vec<Value> {
+    let mut lines = log(app);
+    lines.retain(|line| line["target"] == "pageviews::errors");
+    lines
+}
+
+#[test]
+fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
+    let templates = broken_templates();
+    let mut app = in_folder(templates.path(), &wait(support::database()));
+    let answer = ask(&app, "/?secret", &format!("X-Request-Id: {ID}"));
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    let (headers, body) = parts(&answer);
+    assert!(body.contains(ID), "{answer}");
+    let header = format!("x-request-id: {ID}\r\n");
+    assert!(headers.to_lowercase().contains(&header), "{answer}");
+    for inside in ["nobody_defined_this", "panicked", "secret", "minijinja"] {
+        assert!(!answer.contains(inside), "{inside} is in {answer}");
+    }
+    eventually("the failure in the log", || !failures(&app).is_empty());
+    let lines = failures(&app);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line = &lines[0];
+    assert_eq!(
+        (&line["level"], &line["request_id"]),
+        (&"error".into(), &ID.into())
+    );
+    assert_eq!(
+        (&line["method"], &line["path"]),
+        (&"GET".into(), &"/".into())
+    );
+    assert_eq!(line["status"], 500);
+    let cause = |line: &Value| says(line, "msg", "home") && says(line, "target", "templates");
+    assert!(
+        log(&app).iter().any(cause),
+        "the cause is missing: {:?}",
+        app.log()
+    );
+    for line in app.log() {
+        assert!(
+            !line.contains("secret") && !line.contains("backtrace"),
+            "{line}"
+        );
+    }
+
+    // Without an id of Caddy's form the page refers to nothing.
+    let plain = ask(&app, "/", "X: y");
+    assert!(plain.starts_with("HTTP/1.1 500 "), "{plain}");
+    eventually("the failure in the log", || failures(&app).len() == 2);
+    let forged = [
+        r#"x","level":"panic","y":""#,
+        "<script>alert(1)</script>",
+        "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab\tand more",
+        "",
+    ];
+    for (known, forged) in (3..).zip(forged) {
+        let answer = ask(&app, "/", &format!("X-Request-Id: {forged}"));
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert_eq!(parts(&answer).1, parts(&plain).1);
+        assert!(!answer.to_lowercase().contains("x-request-id"), "{answer}");
+        eventually("the failure in the log", || failures(&app).len() == known);
+        assert_eq!(failures(&app)[known - 1]["request_id"], "");
+    }
+    // A line break inside is no header at all.
+    let answer = ask(&app, "/", &format!("X-Request-Id: {ID}\r\n folded"));
+    assert!(!answer.contains(ID), "{answer}");
+    // The log has no line about this one, so its page refers to none.
+    let answer = ask(&app, "/nowhere", &format!("X-Request-Id: {ID}"));
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(!parts(&answer).1.contains(ID), "{answer}");
+    assert_eq!(app.stderr(), "");
+}
+
+/// The next test runs this one in a process of its own, since a process has one log and one panic
+/// hook.
+#[test]
+#[ignore = "a_panic_is_one_line runs it"]
+#[should_panic(expected = "as a bug would")]
+fn panics_as_a_bug_would() {
+    let mut config = support::config("postgres://nobody@127.0.0.1:1/nothing");
+    config.profile = Profile::Prod;
+    logging::init(&config);
+    panic!("as a bug would,\nin \"two\" lines");
+}
+
+#[test]
+fn a_panic_is_one_line() {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let output = support::output(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--nocapture", "--ignored", "--exact"])
+            .arg(format!("{module}::panics_as_a_bug_would"))
+            .env("RUST_BACKTRACE", "1"),
+    );
+    let said = String::from_utf8(output.stdout).unwrap();
+    let panics: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("panicked at"))
+        .collect();
+    let [line] = panics[..] else {
+        panic!("{said}");
+    };
+    // libtest has begun a line, with the name of the test.
+    let object: Value = json::from_str(&line[line.find('{').unwrap()..]).unwrap();
+    assert_eq!(object["level"], "error");
+    assert!(says(&object, "msg", "as a bug would, in \"two\" lines"));
+    assert!(says(&object, "msg", &format!("{}:", file!())));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

@@ -1,0 +1,119 @@
+//! What becomes of views that have to wait: they are counted, refused or given up, and nothing else.
+
+use std::collections::HashSet;
+use std::num::NonZeroU16;
+
+use rocket::futures::future::join_all;
+use rocket::tokio;
+
+use crate::support::engine::{Page, Settings, Uncounted, engine, engine_with, hold_home, release};
+use crate::support::proxy::Proxy;
+use crate::support::{self, eventually_async, soon};
+
+#[rocket::async_test]
+async fn a_full_disk_is_waited_for_and_then_refused() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let settings = Settings {
+        deadline: NonZeroU16::new(2).unwrap(),
+        ..Settings::default()
+    };
+    let views = engine_with(settings, &proxy.url).await;
+    assert_eq!(views.count(Page::home()).await, Ok(1));
+    proxy.fill_disk(true);
+    assert_eq!(views.count(Page::home()).await, Err(Uncounted::Late));
+    proxy.fill_disk(false);
+    // The refused view was not counted: the server had said no.
+    let mut number = 0;
+    eventually_async("a view is counted", async || {
+        let counted = views.count(Page::home()).await;
+        counted.is_ok_and(|counted| {
+            number = counted;
+            true
+        })
+    })
+    .await;
+    assert_eq!(support::counted(&url, "/").await, number);
+    assert!(number <= 3);
+    // Shorter than the deadline, it costs nothing.
+    proxy.fill_disk(true);
+    let waiting = tokio::spawn({
+        let views = views.clone();
+        async move { views.count(Page::home()).await }
+    });
+    let refused = proxy.refusals();
+    eventually_async("two attempts", async || proxy.refusals() >= refused + 2).await;
+    proxy.fill_disk(false);
+    let waited = soon("the view that waited", waiting).await;
+    assert_eq!(waited.unwrap(), Ok(number + 1));
+}
+
+#[rocket::async_test]
+async fn who_hangs_up_before_the_batch_was_sent_is_not_counted() {
+    let url = support::database().await;
+    let views = engine(&url).await;
+    assert_eq!(views.count(Page::home()).await, Ok(1));
+    let holder = hold_home(&url).await;
+    let visit = || {
+        let views = views.clone();
+        tokio::spawn(async move { views.count(Page::home()).await })
+    };
+    // The first is sent, and waits for the lock; the others wait behind it.
+    let first = visit();
+    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let mut admin = support::connect(&url).await;
+    eventually_async("the batch waits", async || {
+        let blocked = sqlx::query_scalar::<_, i64>(blocked);
+        blocked.fetch_one(&mut admin).await.unwrap() > 0
+    })
+    .await;
+    let others: Vec<_> = (0..20).map(|_| visit()).collect();
+    tokio::task::yield_now().await;
+    for (index, other) in others.iter().enumerate() {
+        if index % 2 == 0 {
+            other.abort();
+        }
+    }
+    release(holder).await;
+    assert_eq!(soon("the first", first).await.unwrap(), Ok(2));
+    let stayed: HashSet<_> = soon("the others", join_all(others))
+        .await
+        .into_iter()
+        .flatten()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(stayed, (3..=12).collect());
+    assert_eq!(support::counted(&url, "/").await, 12);
+}
+
+#[rocket::async_test]
+async fn past_its_bound_the_queue_refuses_at_once() {
+    let url = support::database().await;
+    let settings = Settings {
+        queue: NonZeroU16::new(10).unwrap(),
+        ..Settings::default()
+    };
+    let views = engine_with(settings, &url).await;
+    assert_eq!(views.count(Page::home()).await, Ok(1));
+    let holder = hold_home(&url).await;
+    let visits: Vec<_> = (0..100)
+        .map(|_| {
+            let views = views.clone();
+            tokio::spawn(async move { views.count(Page::home()).await })
+        })
+        .collect();
+    // Nobody is answered before the lock is gone, but who is refused.
+    eventually_async("50 refusals", async || {
+        visits.iter().filter(|visit| visit.is_finished()).count() >= 50
+    })
+    .await;
+    release(holder).await;
+    let answers = soon("the others", join_all(visits)).await;
+    let answers = answers.into_iter().map(Result::unwrap);
+    let (counted, refused): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
+    assert!(
+        refused.iter().all(|answer| *answer == Err(Uncounted::Busy)),
+        "{refused:?}"
+    );
+    assert_eq!(support::counted(&url, "/").await, 1 + counted.len() as i64);
+}
