@@ -13,6 +13,10 @@ use rocket::serde::json::{self, Value};
 use crate::common::{eventually, signal};
 use crate::support::{self, App, ask, deployed, wait};
 
+/// A test that holds a program for seconds, as the test program calls it. The program would run
+/// on without its database and without a reader of its log.
+pub const LONG: &str = "logs::in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor";
+
 const ID: &str = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
 
 /// The log, each line of which must be an object of the form that Caddy's have.

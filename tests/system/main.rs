@@ -35,6 +35,7 @@ mod metrics;
 mod outage;
 mod private_postgres;
 mod readiness;
+mod supervision;
 mod support;
 mod table_size;
 mod waiting_views;
