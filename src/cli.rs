@@ -1,17 +1,25 @@
-//! The command line: what the program is told to do, and the exit code it ends with.
+//! The command line: arguments, exit codes and the runtime. The only place that ends the program.
 
-use std::fmt::Display;
+mod admin;
+mod check;
+mod probe;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use rocket::error::ErrorKind;
 use rocket::tokio::{runtime, spawn};
 use rocket_db_pools::Database;
 
-use crate::config::Config;
+use crate::config::{Config, Profile};
 use crate::database::{self, Db};
-use crate::{admin, check, health, logging};
+use crate::logging;
+
+/// How long tasks that still run at the end may take to notice.
+const RUNTIME_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// An exact page-view counter. Without a command, serves the page.
 #[derive(Parser)]
@@ -34,131 +42,136 @@ enum Command {
     Admin(admin::Command),
 }
 
-/// Runs the program. Wrong arguments end it with exit code 2, anything else that fails with 1 and one line.
+/// Runs the program. Wrong arguments end it with exit code 2. Anything else that fails ends it
+/// with exit code 1 and one line.
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         None => serve(),
         Some(Command::Health { url }) => ask_health(url),
+        Some(Command::Check(arguments)) => run_check(&arguments),
         Some(Command::Admin(command)) => administer(command),
-        Some(Command::Check(arguments)) => {
-            let report = check::run(&arguments);
-            println!("{report}");
-            return if report.passed() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
-        }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("pageviews: {problem}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let is_closed_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(is_closed_pipe) {
+        // The reader has read enough, as `head` does.
+        return ExitCode::SUCCESS;
     }
+    let line = format!("{error:#}")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let _ = writeln!(io::stderr(), "pageviews: {line}");
+    ExitCode::FAILURE
 }
 
-/// The configuration, with a database that runs for as long as the other part is held.
+/// `config` with a database. A private one runs for as long as the second part is held.
 #[cfg(feature = "private-postgres")]
-fn configured() -> Result<(Config, impl Sized), String> {
-    crate::private_postgres::unless_configured(Config::load().map_err(line)?).map_err(line)
+fn with_database(config: Config) -> Result<(Config, impl Sized)> {
+    if config.profile == Profile::Prod || config.database().is_ok() {
+        return Ok((config, None));
+    }
+    let server = private_postgres::PrivatePostgres::persistent(&config.root)?;
+    log::info!("private PostgreSQL, data in {}", server.data().display());
+    Ok((
+        config.with_database_url(&server.url("pageviews"))?,
+        Some(server),
+    ))
 }
 
-/// The configuration, with a database.
+/// `config` as it is: this build brings no database.
 #[cfg(not(feature = "private-postgres"))]
-fn configured() -> Result<(Config, ()), String> {
-    let config = Config::load().map_err(line)?;
-    if !config.has_database() {
-        return Err("databases.pageviews.url: no database is configured, and this build has no private one; set DATABASE_URL=postgres://user@host/name".into());
-    }
+fn with_database(config: Config) -> Result<(Config, ())> {
     Ok((config, ()))
 }
 
-fn serve() -> Result<(), String> {
-    let (config, _database) = configured()?;
-    // Not `#[rocket::main]`: it reads `workers` from Rocket's own figment, before ours exists.
+fn serve() -> Result<()> {
+    let config = Config::load()?;
+    let format = match config.profile {
+        Profile::Dev => logging::Format::Text,
+        Profile::Prod => logging::Format::Json,
+    };
+    logging::init(format, config.server.log_level.into());
+    let (config, _database) = with_database(config)?;
+    // Not `#[rocket::main]`: it reads `workers` from a figment of its own, before ours exists.
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(config.server.workers)
         .max_blocking_threads(config.server.max_blocking)
         .enable_all()
         .build()
-        .map_err(|e| {
-            format!("cannot start the runtime: {e}; free some memory or threads, or lower ROCKET_WORKERS")
-        })?;
-    // On a worker, where the connections are. When we are told to stop, each of them asks Caddy to connect anew, which should
-    // find that nobody listens any more; a busy machine's main thread would get to closing the port after them.
-    let result = runtime.block_on(async { spawn(launch(config)).await.map_err(line)? });
-    runtime.shutdown_timeout(Duration::from_millis(200));
-    result
+        .context(
+            "cannot start the runtime; free some memory or threads, or lower ROCKET_WORKERS",
+        )?;
+    // On a worker, where the connections are. At the end each connection asks Caddy to connect
+    // anew, which should find the port closed. On a busy machine the main thread would close the
+    // port after that.
+    let served = runtime.block_on(async { spawn(launch(config)).await });
+    runtime.shutdown_timeout(RUNTIME_TIMEOUT);
+    served?
 }
 
-async fn launch(config: Config) -> Result<(), String> {
-    logging::init(&config);
-    let rocket = crate::rocket(&config);
+async fn launch(config: Config) -> Result<()> {
+    let rocket = crate::rocket(&config)?;
     log::warn!(
         target: logging::LAUNCH,
         "pageviews {}, profile {}",
         env!("CARGO_PKG_VERSION"),
-        config.profile.name()
+        config.profile.as_str()
     );
-    match rocket.launch().await {
+    let error = match rocket.launch().await {
         Ok(rocket) => {
             if let Some(db) = Db::fetch(&rocket) {
                 database::close(db).await;
             }
-            Ok(())
+            return Ok(());
         }
-        Err(error) => match error.kind() {
-            // The visitors that were still served had their time.
-            ErrorKind::Shutdown(_, None) => Ok(()),
-            ErrorKind::Bind(cause) => Err(format!(
-                "cannot listen on {}:{}: {cause}; stop what listens there, or set ROCKET_ADDRESS or ROCKET_PORT",
-                config.server.address, config.server.port
-            )),
-            ErrorKind::FailedFairings(parts) => {
-                let names: Vec<_> = parts.iter().map(|part| part.name).collect();
-                Err(format!(
-                    "cannot start: {} failed; the line above says why",
-                    names.join(", ")
-                ))
-            }
-            other => Err(format!("cannot start: {}", line(other))),
-        },
+        Err(error) => error,
+    };
+    match error.kind() {
+        // The visitors that were still served had their time.
+        ErrorKind::Shutdown(_, None) => Ok(()),
+        ErrorKind::Bind(cause) => bail!(
+            "cannot listen on {}:{}: {cause}; stop what listens there, or set ROCKET_ADDRESS or \
+             ROCKET_PORT",
+            config.server.address,
+            config.server.port
+        ),
+        ErrorKind::FailedFairings(stages) => {
+            let names: Vec<_> = stages.iter().map(|stage| stage.name).collect();
+            bail!(
+                "cannot start: {} failed; the line above says why",
+                names.join(", ")
+            )
+        }
+        other => bail!("cannot start: {other}"),
     }
 }
 
-fn administer(command: admin::Command) -> Result<(), String> {
-    let (config, _database) = configured()?;
+fn administer(command: admin::Command) -> Result<()> {
+    let (config, _database) = with_database(Config::load()?)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| format!("cannot start the runtime: {e}; free some memory"))?;
-    let said = runtime
-        .block_on(admin::run(command, &config))
-        .map_err(line)?;
-    println!("{said}");
-    Ok(())
+        .context("cannot start the runtime")?;
+    let mut output = io::BufWriter::new(io::stdout());
+    runtime.block_on(admin::run(command, &config, &mut output))?;
+    Ok(output.flush()?)
 }
 
-fn ask_health(url: Option<String>) -> Result<(), String> {
+fn ask_health(url: Option<String>) -> Result<()> {
     let url = match url {
         Some(url) => url,
         // Not localhost, which may mean ::1.
-        None => format!(
-            "http://127.0.0.1:{}/readyz",
-            Config::load().map_err(line)?.server.port
-        ),
+        None => format!("http://127.0.0.1:{}/readyz", Config::load()?.server.port),
     };
-    println!("{}", health::probe(&url)?);
-    Ok(())
+    Ok(writeln!(io::stdout(), "{}", probe::probe(&url)?)?)
 }
 
-/// `problem` on one line.
-fn line(problem: impl Display) -> String {
-    problem
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+fn run_check(arguments: &check::Arguments) -> Result<()> {
+    let report = check::run(arguments);
+    writeln!(io::stdout(), "{report}")?;
+    ensure!(report.passed(), "the check failed");
+    Ok(())
 }

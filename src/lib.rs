@@ -1,50 +1,53 @@
-//! A page-view counter: every visitor gets an exact, unique number that is durable before it is shown.
+//! A page-view counter: every visitor gets an exact, unique number that is durable before it is
+//! shown.
 //!
-//! This file is the table of contents; `ARCHITECTURE.md` is the map.
+//! The modules are layers, from the top to the bottom. A module imports only what stands below it,
+//! and `tests/layers.rs` keeps it so. Follow a view: `web/home.rs`, `counter.rs`,
+//! `counter/engine.rs`, `counter/ledger.rs`. `ARCHITECTURE.md` is the map.
 
-pub mod admin;
-pub mod answers;
-pub mod api;
-pub mod badge;
-pub mod check;
 pub mod cli;
-pub mod config;
+
+pub mod web;
+
+pub mod counter;
+
 pub mod database;
-pub mod drawing;
-pub mod errors;
-pub mod health;
-pub mod home;
-pub mod live;
+
+pub mod config;
+
+// The leaves import nothing of ours.
 pub mod logging;
-pub mod methods;
 pub mod metrics;
+pub mod number;
 pub mod page;
-#[cfg(feature = "private-postgres")]
-pub mod private_postgres;
-pub mod templates;
-pub mod views;
-pub mod visit;
+
+use std::sync::Arc;
 
 use rocket::{Build, Rocket};
-use rocket_db_pools::Database;
 
-/// In the library, so that the benchmark's peers get it too. It serves a seventh more views than glibc's; see ARCHITECTURE.md.
+use self::config::Config;
+use self::metrics::Metrics;
+
+/// In the library, so that the benchmark's peers get it too. It serves a seventh more views than
+/// the allocator of glibc: see ARCHITECTURE.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The whole application, ready for launch.
-pub fn rocket(config: &config::Config) -> Rocket<Build> {
-    rocket::custom(&config.figment)
-        .attach(database::Db::init())
-        .attach(views::stage())
-        .attach(templates::stage())
-        .attach(page::stage())
-        .attach(home::stage())
-        .attach(live::stage())
-        .attach(badge::stage())
-        .attach(api::stage())
-        .attach(health::stage())
-        .attach(metrics::stage())
-        .attach(errors::stage())
-        .attach(answers::stage())
+///
+/// # Errors
+/// No database is configured.
+pub fn rocket(config: &Config) -> Result<Rocket<Build>, config::Error> {
+    let database = config.database()?;
+    let metrics = Arc::new(Metrics::new().expect("valid and unique names"));
+    let (limits, pages) = (config.limits, config.pages.clone());
+    Ok(rocket::custom(config.figment())
+        .attach(database::stage(database))
+        .attach(counter::stage(
+            limits,
+            pages,
+            database.connect.clone(),
+            metrics.clone(),
+        ))
+        .attach(web::stage(metrics)))
 }

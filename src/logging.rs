@@ -1,5 +1,6 @@
-//! The log: in a deployment one JSON object per line, in the form of Caddy's own, so that one parser reads both; on a
-//! developer's machine Rocket's lines for people. Either goes to standard output.
+//! The log, on standard output: JSON lines for machines, or plain lines for people.
+//!
+//! The JSON has the form of Caddy's log, so that one parser reads both.
 
 use std::io::{self, Write};
 use std::panic;
@@ -9,16 +10,24 @@ use log::kv::{self, Key, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rocket::serde::json::Value;
 
-use crate::config::{Config, Profile};
-
-/// The target of what is always said at launch. Rocket's idea: such a record is a warning, so that `log_level = "critical"`
-/// lets it pass, and is shown as information.
+/// The target of what is always shown at launch. Rocket logs such records as warnings, so that
+/// `log_level = "critical"` lets them pass. The log shows them as information.
 pub const LAUNCH: &str = "rocket::launch";
 
-/// Starts the log. Before Rocket, which leaves a logger alone that is there already.
-pub fn init(config: &Config) {
-    if config.profile == Profile::Prod && log::set_logger(&Json).is_ok() {
-        log::set_max_level(config.server.log_level.into());
+/// The form of the log.
+#[derive(Clone, Copy, Debug)]
+pub enum Format {
+    /// One JSON object per line.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+/// Starts the log and sends panics to it as one line each. Call it before Rocket is built: Rocket
+/// keeps a logger that is already there.
+pub fn init(format: Format, level: LevelFilter) {
+    if log::set_boxed_logger(Box::new(format)).is_ok() {
+        log::set_max_level(level);
     }
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("for no reason given");
@@ -29,32 +38,40 @@ pub fn init(config: &Config) {
     }));
 }
 
-/// Writes JSON.
-struct Json;
-
-impl Log for Json {
+impl Log for Format {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) && !is_chatter(record, log::max_level()) {
-            // Nobody is left to be told that there is nobody to read it.
-            let _ = io::stdout()
-                .lock()
-                .write_all(line(record, SystemTime::now()).as_bytes());
+        if !self.enabled(record.metadata()) || is_noise(record, log::max_level()) {
+            return;
         }
+        let line = match self {
+            Self::Json => json(record, SystemTime::now()),
+            Self::Text => text(record),
+        };
+        // A closed standard output leaves no place to report the error.
+        let _ = io::stdout().lock().write_all(line.as_bytes());
     }
 
     fn flush(&self) {}
 }
 
-/// What Rocket says of single requests, at levels at which it would be an access log of whatever visitors make up: no such
-/// path, a malformed header, hung up. The metrics count them. Their details, which Rocket marks by a target that ends
-/// in `_`, are kept where they are the cause of an error of ours: a template that fails.
-fn is_chatter(record: &Record<'_>, max: LevelFilter) -> bool {
+/// Whether `record` is not worth a line at the level `max`.
+///
+/// At launch Rocket lists its settings, routes and templates: that is for debugging. Of single
+/// requests Rocket logs what visitors make up, such as unknown paths and malformed headers: below
+/// `normal` the metrics count those. Rocket marks details by a target that ends in `_`. They are
+/// kept where they explain an error of ours, such as a template that fails.
+fn is_noise(record: &Record<'_>, max: LevelFilter) -> bool {
     let from = |path| record.target().starts_with(path);
-    if from("hyper") || from("h2") {
+    let libraries = from("hyper") || from("h2");
+    let lists = record.level() == Level::Info
+        && [LAUNCH, "rocket::shield", "rocket_dyn_templates"]
+            .into_iter()
+            .any(from);
+    if libraries || lists {
         return max < LevelFilter::Debug;
     }
     if max >= LevelFilter::Info {
@@ -64,45 +81,55 @@ fn is_chatter(record: &Record<'_>, max: LevelFilter) -> bool {
         return record.level() > Level::Error || from("rocket::server");
     }
     let message = record.args().to_string();
-    let of_a_request = ["Bad incoming", "Connection failed"];
+    let about_a_request = ["Bad incoming", "Connection failed"];
     from("rocket::request")
-        || from("rocket::server") && of_a_request.iter().any(|start| message.starts_with(start))
+        || from("rocket::server")
+            && about_a_request
+                .iter()
+                .any(|start| message.starts_with(start))
 }
 
-/// One line, with its end.
-fn line(record: &Record<'_>, now: SystemTime) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let launch = record.target().starts_with(LAUNCH);
-    let level = if launch { Level::Info } else { record.level() };
-    let message = plain(&record.args().to_string());
-    let message = if launch {
-        message.trim_start_matches(|c: char| !c.is_ascii_alphanumeric())
+/// The level that the log shows.
+fn shown_level(record: &Record<'_>) -> Level {
+    if record.target().starts_with(LAUNCH) {
+        Level::Info
     } else {
-        &message
-    };
+        record.level()
+    }
+}
+
+/// One line for people, with its end.
+fn text(record: &Record<'_>) -> String {
+    match shown_level(record) {
+        _ if record.target().ends_with("::_") => format!("   >> {}\n", record.args()),
+        level @ (Level::Error | Level::Warn) => {
+            format!(
+                "{}: {}\n",
+                level.as_str().to_ascii_lowercase(),
+                record.args()
+            )
+        }
+        _ => format!("{}\n", record.args()),
+    }
+}
+
+/// One JSON object, with the end of its line.
+fn json(record: &Record<'_>, now: SystemTime) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut members = Members(format!(
         r#"{{"ts":{}.{:03},"level":"{}""#,
         since.as_secs(),
         since.subsec_millis(),
-        level.as_str().to_ascii_lowercase()
+        shown_level(record).as_str().to_ascii_lowercase()
     ));
     members.add("target", record.target().trim_end_matches("::_").into());
-    members.add("msg", message.into());
-    // Infallible, as are our own visits.
+    members.add("msg", record.args().to_string().into());
+    // It cannot fail: `visit_pair` below never does.
     let _ = record.key_values().visit(&mut members);
     members.0 + "}\n"
 }
 
-/// `text` without the escape sequences that colour it.
-fn plain(text: &str) -> String {
-    let mut parts = text.split("\x1b[");
-    let first = parts.next().unwrap_or_default().to_string();
-    parts.fold(first, |plain, part| {
-        plain + part.split_once('m').map_or(part, |(_, rest)| rest)
-    })
-}
-
-/// The members of an object that is not closed yet.
+/// The start of a JSON object, to which members are added.
 struct Members(String);
 
 impl Members {
@@ -126,7 +153,7 @@ impl<'v> VisitSource<'v> for Members {
 mod tests {
     use std::time::Duration;
 
-    use rocket::serde::json;
+    use rocket::serde::json::from_str;
 
     use super::*;
 
@@ -136,30 +163,28 @@ mod tests {
         let record = Record::builder()
             .level(Level::Warn)
             .target("pageviews::database")
-            .args(format_args!("lost \"it\"\n\x1b[33mand\x1b[0m\tmore\u{0}"))
+            .args(format_args!("lost \"it\"\nand\tmore\u{0}"))
             .key_values(&pairs)
             .build();
-        let line = line(
+        let line = json(
             &record,
             UNIX_EPOCH + Duration::from_millis(1_795_383_281_018),
         );
         assert_eq!(line.lines().count(), 1, "{line}");
         assert!(line.starts_with(r#"{"ts":1795383281.018,"level":"warn","target":"#));
-        let object: Value = json::from_str(&line).expect("JSON");
+        let object: Value = from_str(&line).expect("JSON");
         assert_eq!(object["msg"], "lost \"it\"\nand\tmore\u{0}");
         assert_eq!(object["request_id"], pairs[0].1);
     }
 
     #[test]
-    fn the_launch_is_information_without_decoration() {
+    fn the_launch_is_information() {
         let record = Record::builder()
             .level(Level::Warn)
             .target(LAUNCH)
-            .args(format_args!(
-                "🚀 Rocket has launched from http://[::1]:8000"
-            ))
+            .args(format_args!("Rocket has launched from http://[::1]:8000"))
             .build();
-        let object: Value = json::from_str(&line(&record, SystemTime::now())).expect("JSON");
+        let object: Value = from_str(&json(&record, SystemTime::now())).expect("JSON");
         assert_eq!(object["level"], "info");
         assert_eq!(object["msg"], "Rocket has launched from http://[::1]:8000");
     }
@@ -217,8 +242,8 @@ mod tests {
                 .target(target)
                 .args(args)
                 .build();
-            assert_eq!(is_chatter(&record, LevelFilter::Warn), chatter, "{message}");
-            assert!(!is_chatter(&record, LevelFilter::Info), "{message}");
+            assert_eq!(is_noise(&record, LevelFilter::Warn), chatter, "{message}");
+            assert!(!is_noise(&record, LevelFilter::Info), "{message}");
         }
     }
 }

@@ -1,232 +1,218 @@
-//! What can be measured, in one room: every name, help text, unit and bucket; and `GET /metrics`, which shows them in
-//! Prometheus' text format. Counted from the start of this process, for this replica alone.
+//! What can be measured: the name, help text, unit and buckets of every metric.
+//!
+//! A replica counts from the start of its process, for itself alone.
 
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder, register_histogram_vec_with_registry, register_histogram_with_registry,
+    register_int_counter_vec_with_registry, register_int_counter_with_registry,
+    register_int_gauge_vec_with_registry, register_int_gauge_with_registry,
 };
-use rocket::fairing::AdHoc;
-use rocket::http::{ContentType, Status};
-use rocket::{State, get, routes};
 
-use crate::database::Db;
-use crate::live::Live;
-use crate::views::{LARGEST_BATCH, Views};
+/// In seconds. An idle view takes half a millisecond, and a view in an outage up to its deadline.
+const REQUEST_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0, 10.0,
+];
 
-static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+/// In seconds.
+const COMMIT_BUCKETS: [f64; 13] = [
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+];
 
-static REQUESTS: LazyLock<HistogramVec> = LazyLock::new(|| {
-    let options = HistogramOpts::new(
-        "pageviews_http_request_duration_seconds",
-        "Time from a request's head to the head of its answer, so without the body of a stream. \
-         route is the pattern that matched, or none.",
-    );
-    // An idle view takes half a millisecond, one in an outage until its deadline.
-    let buckets = [
-        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0, 10.0,
-    ];
-    registered(HistogramVec::new(
-        options.buckets(buckets.into()),
-        &["route", "status"],
-    ))
-});
-
-/// The child of [`REQUESTS`] that nearly every request belongs to: to find it by its labels costs more than to count in it.
-static VISITS: LazyLock<Histogram> = LazyLock::new(|| REQUESTS.with_label_values(&["/", "200"]));
-
-/// Views that the database has confirmed.
-pub static VIEWS: LazyLock<IntCounter> = LazyLock::new(|| {
-    registered(IntCounter::new(
-        "pageviews_views_total",
-        "Views whose commit was confirmed.",
-    ))
-});
-
-/// How many views a confirmed batch held.
-pub static BATCH_VIEWS: LazyLock<Histogram> = LazyLock::new(|| {
-    let options = HistogramOpts::new(
-        "pageviews_batch_views",
-        "Views in each batch that was committed.",
-    );
-    let powers = (0..=LARGEST_BATCH.ilog2()).map(|power| f64::from(1 << power));
-    registered(Histogram::with_opts(options.buckets(powers.collect())))
-});
-
-/// Seconds that a batch took.
-pub static COMMIT_DURATION: LazyLock<Histogram> = LazyLock::new(|| {
-    let options = HistogramOpts::new(
-        "pageviews_commit_duration_seconds",
-        "Time from sending a batch to its confirmation, of the copy that was confirmed.",
-    );
-    let buckets = [
-        0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    ];
-    registered(Histogram::with_opts(options.buckets(buckets.into())))
-});
-
-/// Visits that were answered without a number, by [`crate::views::Uncounted::word`].
-pub static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let options = Opts::new(
-        "pageviews_views_refused_total",
-        "Visits that got no number: the queue was full (busy), the database away (not_ready), \
-         no confirmation came before the deadline (late), or the program ends (stopping).",
-    );
-    let refused: IntCounterVec = registered(IntCounterVec::new(options, &["reason"]));
-    with_children(refused, &["busy", "not_ready", "late", "stopping"])
-});
-
-/// Batches that were sent again.
-pub static RETRIES: LazyLock<IntCounter> = LazyLock::new(|| {
-    registered(IntCounter::new(
-        "pageviews_batch_retries_total",
-        "Times that a batch was sent again, because nothing confirmed the copy before.",
-    ))
-});
-
-/// What had become of batches that were sent again, when that was known: `committed` or `repeated`.
-pub static OUTCOMES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let options = Opts::new(
-        "pageviews_unknown_outcomes_total",
-        "Batches that were sent again until they were confirmed: an earlier copy was found committed by its number \
-         (committed), or none was, and the last one added them (repeated).",
-    );
-    let outcomes: IntCounterVec = registered(IntCounterVec::new(options, &["outcome"]));
-    with_children(outcomes, &["committed", "repeated"])
-});
-
-// What follows is read when somebody asks, and not counted as it happens.
-
-static QUEUE: LazyLock<IntGauge> = LazyLock::new(|| {
-    registered(IntGauge::new(
-        "pageviews_queue_views",
-        "Views that wait for the next batch.",
-    ))
-});
-
-static QUEUE_LIMIT: LazyLock<IntGauge> = LazyLock::new(|| {
-    registered(IntGauge::new(
-        "pageviews_queue_limit_views",
-        "Views that may wait: one more is refused.",
-    ))
-});
-
-static DATABASE_READY: LazyLock<IntGauge> = LazyLock::new(|| {
-    registered(IntGauge::new(
-        "pageviews_database_ready",
-        "Whether views can be committed, as far as the engine has heard: 1 or 0.",
-    ))
-});
-
-static POOL: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let options = Opts::new(
-        "pageviews_pool_connections",
-        "Connections of the pool, which everything but the engine shares.",
-    );
-    registered(IntGaugeVec::new(options, &["state"]))
-});
-
-static POOL_LIMIT: LazyLock<IntGauge> = LazyLock::new(|| {
-    registered(IntGauge::new(
-        "pageviews_pool_connections_limit",
-        "Connections that the pool may open.",
-    ))
-});
-
-static LIVE_STREAMS: LazyLock<IntGauge> = LazyLock::new(|| {
-    registered(IntGauge::new(
-        "pageviews_live_streams",
-        "Streams of changing totals that are open.",
-    ))
-});
-
-static BUILD: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let options = Opts::new("pageviews_build_info", "Always 1; which version this is.");
-    registered(IntGaugeVec::new(options, &["version"]))
-});
-
-/// `metric`, which from now on is shown. Panics at a name that is malformed or taken; [`stage`] names all, so that
-/// this is the launch.
-fn registered<M: Collector + Clone + 'static>(metric: prometheus::Result<M>) -> M {
-    let metric = metric.expect("a name, labels and buckets that Prometheus understands");
-    REGISTRY
-        .register(Box::new(metric.clone()))
-        .expect("a name of its own");
-    metric
+/// The metrics of one replica.
+pub struct Metrics {
+    registry: Registry,
+    requests: HistogramVec,
+    views: IntCounter,
+    batch_views: Histogram,
+    commit_duration: Histogram,
+    refused: IntCounterVec,
+    retries: IntCounter,
+    unknown_outcomes: IntCounterVec,
+    queue: IntGauge,
+    queue_limit: IntGauge,
+    database_ready: IntGauge,
+    pool: IntGaugeVec,
+    pool_limit: IntGauge,
+    live_streams: IntGauge,
 }
 
-/// `counters`, which show 0 for all `values` of their label from the start: a rate over a counter that appears when it is
-/// 1 misses the first.
-fn with_children(counters: IntCounterVec, values: &[&str]) -> IntCounterVec {
-    for value in values {
-        counters.with_label_values(&[value]);
+/// What is measured at the moment when somebody asks for the metrics.
+pub struct Gauges {
+    /// Views that wait for the next batch.
+    pub queue: usize,
+    /// Views that may wait.
+    pub queue_limit: usize,
+    /// Whether views can be committed.
+    pub database_ready: bool,
+    /// Connections that the pool has open.
+    pub pool_open: u32,
+    /// Those of them that nothing uses.
+    pub pool_idle: usize,
+    /// Connections that the pool may open.
+    pub pool_limit: u32,
+    /// Open event streams.
+    pub live_streams: usize,
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    ///
+    /// # Errors
+    /// A name is malformed or used twice, which the first run of the program shows.
+    pub fn new() -> Result<Self, Error> {
+        let registry = Registry::new();
+        register_int_gauge_vec_with_registry!(
+            "pageviews_build_info",
+            "Always 1; the label is the version of the program.",
+            &["version"],
+            registry
+        )?
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1);
+        let this = Self {
+            requests: register_histogram_vec_with_registry!(
+                "pageviews_http_request_duration_seconds",
+                "Time from the head of a request to the head of its response, so without the body \
+                 of a stream. route is the pattern that matched, or none.",
+                &["route", "status"],
+                REQUEST_BUCKETS.into(),
+                registry
+            )?,
+            views: register_int_counter_with_registry!(
+                "pageviews_views_total",
+                "Views whose commit was confirmed.",
+                registry
+            )?,
+            batch_views: register_histogram_with_registry!(
+                "pageviews_batch_views",
+                "Views in each batch that was committed.",
+                (0..=12).map(|power| f64::from(1 << power)).collect(),
+                registry
+            )?,
+            commit_duration: register_histogram_with_registry!(
+                "pageviews_commit_duration_seconds",
+                "Time from sending a batch to its confirmation, of the copy that was confirmed.",
+                COMMIT_BUCKETS.into(),
+                registry
+            )?,
+            refused: register_int_counter_vec_with_registry!(
+                "pageviews_views_refused_total",
+                "Visits that got no number: the queue was full (busy), the database was away \
+                 (not_ready), no confirmation came before the deadline (late), or the program \
+                 was ending (stopping).",
+                &["reason"],
+                registry
+            )?,
+            retries: register_int_counter_with_registry!(
+                "pageviews_batch_retries_total",
+                "Times that a batch was sent again, because the copy before was not confirmed.",
+                registry
+            )?,
+            unknown_outcomes: register_int_counter_vec_with_registry!(
+                "pageviews_unknown_outcomes_total",
+                "Batches that were confirmed after they had been sent again: an earlier copy was \
+                 found committed (committed), or the last copy added the views (repeated).",
+                &["outcome"],
+                registry
+            )?,
+            queue: register_int_gauge_with_registry!(
+                "pageviews_queue_views",
+                "Views that wait for the next batch.",
+                registry
+            )?,
+            queue_limit: register_int_gauge_with_registry!(
+                "pageviews_queue_limit_views",
+                "Views that may wait: one more is refused.",
+                registry
+            )?,
+            database_ready: register_int_gauge_with_registry!(
+                "pageviews_database_ready",
+                "Whether views can be committed, as far as the engine knows: 1 or 0.",
+                registry
+            )?,
+            pool: register_int_gauge_vec_with_registry!(
+                "pageviews_pool_connections",
+                "Connections of the pool, which everything but the engine shares.",
+                &["state"],
+                registry
+            )?,
+            pool_limit: register_int_gauge_with_registry!(
+                "pageviews_pool_connections_limit",
+                "Connections that the pool may open.",
+                registry
+            )?,
+            live_streams: register_int_gauge_with_registry!(
+                "pageviews_live_streams",
+                "Open event streams.",
+                registry
+            )?,
+            registry,
+        };
+        // They show 0 from the start: `rate` misses the first event of a counter that appears
+        // with the value 1.
+        for reason in ["busy", "not_ready", "late", "stopping"] {
+            this.refused.with_label_values(&[reason]);
+        }
+        for outcome in ["committed", "repeated"] {
+            this.unknown_outcomes.with_label_values(&[outcome]);
+        }
+        Ok(this)
     }
-    counters
-}
 
-/// A request was answered. `route` is the pattern that matched, never the path: a visitor may make up any number of those.
-pub fn answered(route: Option<&str>, status: Status, took: Duration) {
-    match (route, status.code) {
-        (Some("/"), 200) => VISITS.observe(took.as_secs_f64()),
-        (route, code) => REQUESTS
-            .with_label_values(&[route.unwrap_or("none"), &code.to_string()])
-            .observe(took.as_secs_f64()),
+    /// Notes a response. `route` is the pattern that matched and never the path, which a visitor
+    /// could make up.
+    pub fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
+        self.requests
+            .with_label_values(&[route.unwrap_or("none"), &status.to_string()])
+            .observe(took.as_secs_f64());
     }
-}
 
-/// A batch of `views` was confirmed, `took` after it was sent.
-pub fn committed(views: usize, took: Duration) {
-    VIEWS.inc_by(views as u64);
-    BATCH_VIEWS.observe(views as f64);
-    COMMIT_DURATION.observe(took.as_secs_f64());
-}
+    /// Notes a batch of `views` that was confirmed `took` after it was sent.
+    pub fn committed(&self, views: usize, took: Duration) {
+        self.views.inc_by(views as u64);
+        self.batch_views.observe(views as f64);
+        self.commit_duration.observe(took.as_secs_f64());
+    }
 
-/// Everything, as Prometheus reads it. For the network of the containers; Caddy shows it to nobody.
-#[get("/metrics")]
-fn metrics(
-    views: &State<Views>,
-    live: &State<Arc<Live>>,
-    db: &Db,
-) -> Result<(ContentType, String), Status> {
-    let (waiting, limit) = views.queue();
-    QUEUE.set(waiting as i64);
-    QUEUE_LIMIT.set(limit as i64);
-    DATABASE_READY.set(views.readiness().heard().is_ok().into());
-    let (open, idle) = (i64::from(db.size()), db.num_idle() as i64);
-    POOL.with_label_values(&["idle"]).set(idle);
-    // Two readings of a pool at work: one may have been returned in between.
-    POOL.with_label_values(&["used"]).set((open - idle).max(0));
-    POOL_LIMIT.set(db.options().get_max_connections().into());
-    LIVE_STREAMS.set(live.streams() as i64);
-    let text = TextEncoder::new()
-        .encode_to_string(&REGISTRY.gather())
-        .map_err(|problem| {
-            log::error!("the metrics cannot be written: {problem}");
-            Status::InternalServerError
-        })?;
-    let format =
-        ContentType::new("text", "plain").with_params([("version", "0.0.4"), ("charset", "utf-8")]);
-    Ok((format, text))
-}
+    /// Notes a visit that got no number, for one of the reasons that the help text lists.
+    pub fn refused(&self, reason: &str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
 
-/// Serves `/metrics`. Needs what it reads managed: the counter, the streams, the pool.
-pub fn stage() -> AdHoc {
-    AdHoc::on_ignite("Metrics", |rocket| async {
-        // Each is made by its first use, but shown from the start.
-        LazyLock::force(&VISITS);
-        for counter in [&VIEWS, &RETRIES] {
-            LazyLock::force(counter);
-        }
-        for histogram in [&BATCH_VIEWS, &COMMIT_DURATION] {
-            LazyLock::force(histogram);
-        }
-        for counters in [&REFUSED, &OUTCOMES] {
-            LazyLock::force(counters);
-        }
-        BUILD.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        rocket.mount("/", routes![metrics])
-    })
+    /// Notes that a batch is sent again.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+
+    /// Notes the confirmation of a batch that had been sent again.
+    pub fn outcome_found(&self, committed_before: bool) {
+        let outcome = if committed_before {
+            "committed"
+        } else {
+            "repeated"
+        };
+        self.unknown_outcomes.with_label_values(&[outcome]).inc();
+    }
+
+    /// Everything in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// A metric cannot be written as text.
+    pub fn render(&self, now: &Gauges) -> Result<String, Error> {
+        self.queue.set(now.queue as i64);
+        self.queue_limit.set(now.queue_limit as i64);
+        self.database_ready.set(now.database_ready.into());
+        let (open, idle) = (i64::from(now.pool_open), now.pool_idle as i64);
+        self.pool.with_label_values(&["idle"]).set(idle);
+        // The two were read one after the other: a connection may have come back in between.
+        self.pool
+            .with_label_values(&["used"])
+            .set((open - idle).max(0));
+        self.pool_limit.set(now.pool_limit.into());
+        self.live_streams.set(now.live_streams as i64);
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
 }

@@ -4,56 +4,47 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
-use figment::Figment;
-use rocket::fairing::AdHoc;
-use rocket::http::uri::Segments;
-use rocket::http::uri::fmt::Path;
-use rocket::request::FromSegments;
+use serde::Deserialize;
 
-use crate::config;
+/// How many bytes the name of a page may have.
+pub const MAX_LENGTH: usize = 200;
 
-/// How many bytes a name may have.
-pub const LONGEST: usize = 200;
-
-/// A page's name: `/`, or segments of unreserved characters (RFC 3986, section 2.3) with a `/` between them, such as
-/// `blog/first-post`. So a page has one name, and that means the same in a URL, in XML, in CSV and in a log. Cheap to
-/// clone; ordered by bytes, as the database orders it.
+/// The name of a page: `/`, or segments of unreserved characters (RFC 3986, section 2.3) with
+/// single slashes between them, such as `blog/first-post`.
+///
+/// A name means the same in a URL, in XML, in CSV, in SQL and in a log: nothing has to be escaped.
+/// Cheap to clone. Ordered by bytes, as the database orders it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Page(Arc<str>);
+pub struct PageName(Arc<str>);
 
-/// Not the name of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAPage;
+/// A text that cannot be the name of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not the name of a page: a name is /, or up to {} letters, digits, - . _ ~ with single / \
+     between them",
+    MAX_LENGTH
+)]
+pub struct InvalidPageName;
 
-impl fmt::Display for NotAPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not the name of a page: it is /, or has up to {LONGEST} letters, digits, - . _ ~ and single / between them"
-        )
-    }
-}
-
-impl std::error::Error for NotAPage {}
-
-impl Page {
+impl PageName {
     /// The page `/`.
     pub fn home() -> Self {
-        static HOME: LazyLock<Page> = LazyLock::new(|| Page("/".into()));
+        static HOME: LazyLock<PageName> = LazyLock::new(|| PageName("/".into()));
         HOME.clone()
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The page that the segments of a URL's path name; without any, it is `/`. An encoded slash is one like any other,
-    /// because clients that fill in a template of a URL have to encode it.
+    /// The page that the segments of a URL's path name; no segment at all is `/`.
+    ///
+    /// A segment may contain a slash: clients that fill in a URL template have to encode slashes.
     ///
     /// # Errors
-    /// They name none.
-    pub fn of_segments(segments: &[&str]) -> Result<Self, NotAPage> {
+    /// The segments do not form the name of a page.
+    pub fn from_segments(segments: &[&str]) -> Result<Self, InvalidPageName> {
         match segments {
             [] => Ok(Self::home()),
             segments => segments.join("/").parse(),
@@ -61,121 +52,125 @@ impl Page {
     }
 }
 
-/// Not `.` or `..`, which clients remove from a URL before they ask.
+/// `.` and `..` are no segments, because clients resolve them before they send a request.
 fn is_segment(text: &str) -> bool {
-    !matches!(text, "" | "." | "..")
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !matches!(text, "" | "." | "..") && text.bytes().all(unreserved)
 }
 
-impl FromStr for Page {
-    type Err = NotAPage;
+impl FromStr for PageName {
+    type Err = InvalidPageName;
 
-    fn from_str(name: &str) -> Result<Self, NotAPage> {
+    fn from_str(name: &str) -> Result<Self, InvalidPageName> {
         if name == "/" {
             Ok(Self::home())
-        } else if name.len() <= LONGEST && name.split('/').all(is_segment) {
+        } else if name.len() <= MAX_LENGTH && name.split('/').all(is_segment) {
             Ok(Self(name.into()))
         } else {
-            Err(NotAPage)
+            Err(InvalidPageName)
         }
     }
 }
 
-impl<'r> FromSegments<'r> for Page {
-    type Error = NotAPage;
-
-    fn from_segments(segments: Segments<'r, Path>) -> Result<Self, NotAPage> {
-        Self::of_segments(&segments.collect::<Vec<_>>())
-    }
-}
-
-impl fmt::Display for Page {
+impl fmt::Display for PageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// The pages that are counted: `/`, and those that `pages` in the configuration names.
-#[derive(Clone, Debug, Default)]
-pub struct Pages(Vec<Pattern>);
+/// The pages that are counted: `/`, and those that the setting `pages` names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct AllowedPages(Vec<Pattern>);
 
-/// No page that is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotCounted;
+/// The name of a page that is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("No page of this name is counted here. Nothing was counted.")]
+pub struct UnknownPage;
 
-#[derive(Clone, Debug)]
+/// An entry of the setting `pages` that is neither a page nor a pattern.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is {1}")]
+pub struct InvalidPattern(String, InvalidPageName);
+
+#[derive(Clone, Debug, PartialEq)]
 enum Pattern {
-    One(Page),
-    /// Every page whose name begins so: empty, or a page's name and a slash.
+    One(PageName),
+    /// All pages whose name starts with this: the empty text, or the name of a page and a slash.
     Below(String),
 }
 
 impl FromStr for Pattern {
-    type Err = NotAPage;
+    type Err = InvalidPageName;
 
-    fn from_str(text: &str) -> Result<Self, NotAPage> {
+    fn from_str(text: &str) -> Result<Self, InvalidPageName> {
         match text.strip_suffix('*') {
             None => text.parse().map(Self::One),
             Some("") => Ok(Self::Below(String::new())),
             Some(below) => {
-                let page: Page = below.strip_suffix('/').ok_or(NotAPage)?.parse()?;
+                let page: PageName = below.strip_suffix('/').ok_or(InvalidPageName)?.parse()?;
                 Ok(Self::Below(format!("{page}/")))
             }
         }
     }
 }
 
-impl Pages {
-    /// What `figment` says.
-    ///
-    /// # Errors
-    /// `pages` is not a list, or something in it is no page.
-    pub fn of(figment: &Figment) -> Result<Self, config::Error> {
-        const CURE: &str = r#"write it as ["readme", "blog/*"]"#;
-        if !figment.contains("pages") {
-            return Ok(Self::default());
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(page) => write!(f, "{page}"),
+            Self::Below(prefix) => write!(f, "{prefix}*"),
         }
-        let names: Vec<String> = figment
-            .extract_inner("pages")
-            .map_err(|e| config::Error::of(&e, "").cure(CURE))?;
-        let patterns = names.iter().map(|name| {
-            name.parse().map_err(|problem| {
-                config::Error::new("pages", format!("{name:?} is {problem}"))
-                    .found_in(figment.find_metadata("pages"))
-                    .cure(CURE)
-            })
-        });
-        Ok(Self(patterns.collect::<Result<_, _>>()?))
     }
+}
 
-    /// The page that somebody asked for, if it is one and counted.
+impl TryFrom<Vec<String>> for AllowedPages {
+    type Error = InvalidPattern;
+
+    fn try_from(entries: Vec<String>) -> Result<Self, InvalidPattern> {
+        let parse = |entry: String| entry.parse().map_err(|error| InvalidPattern(entry, error));
+        entries
+            .into_iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl AllowedPages {
+    /// `page`, if it is the name of a counted page.
     ///
     /// # Errors
-    /// It is not; a name that cannot be one is no better than one that is not counted.
-    pub fn counted(&self, page: Option<Page>) -> Result<Page, NotCounted> {
-        page.filter(|page| self.contain(page)).ok_or(NotCounted)
+    /// `page` is absent because the text was no name, or it is not counted.
+    pub fn check(&self, page: Option<PageName>) -> Result<PageName, UnknownPage> {
+        page.filter(|page| self.contains(page)).ok_or(UnknownPage)
     }
 
     /// Whether `page` is counted.
-    pub fn contain(&self, page: &Page) -> bool {
+    pub fn contains(&self, page: &PageName) -> bool {
         page.as_str() == "/"
             || self.0.iter().any(|pattern| match pattern {
                 Pattern::One(one) => one == page,
                 Pattern::Below(prefix) => page.as_str().starts_with(prefix.as_str()),
             })
     }
-}
 
-/// Manages which pages are counted.
-pub fn stage() -> AdHoc {
-    AdHoc::try_on_ignite("Pages", |rocket| async {
-        match Pages::of(rocket.figment()) {
-            Ok(pages) => Ok(rocket.manage(pages)),
-            Err(_) => Err(rocket),
-        }
-    })
+    /// The patterns as the owner wrote them, after `/`, which is always counted.
+    pub fn patterns(&self) -> Vec<String> {
+        let configured = self
+            .0
+            .iter()
+            .map(Pattern::to_string)
+            .filter(|pattern| pattern != "/");
+        std::iter::once("/".to_string()).chain(configured).collect()
+    }
+
+    /// The value of the setting `pages` that counts `page` too, such as `["readme", "blog/*"]`.
+    pub fn setting_with(&self, page: &PageName) -> String {
+        let mut entries: Vec<_> = self.0.iter().map(Pattern::to_string).collect();
+        entries.push(page.to_string());
+        format!("{entries:?}")
+    }
 }
 
 #[cfg(test)]
@@ -193,16 +188,16 @@ mod tests {
             "...",
             "a/..b",
         ] {
-            assert_eq!(name.parse::<Page>().unwrap().as_str(), name);
+            assert_eq!(name.parse::<PageName>().unwrap().as_str(), name);
         }
-        let longest = "a".repeat(LONGEST);
-        assert!(longest.parse::<Page>().is_ok());
+        let longest = "a".repeat(MAX_LENGTH);
+        assert!(longest.parse::<PageName>().is_ok());
         let wrong = [
             "", "//", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a b", "a%20b", "é", "a\0",
             "a\n", "<a>", "a&b", "a\"", "a*", "-+",
         ];
         for name in wrong.map(String::from).into_iter().chain([longest + "a"]) {
-            assert_eq!(name.parse::<Page>(), Err(NotAPage), "{name:?}");
+            assert_eq!(name.parse::<PageName>(), Err(InvalidPageName), "{name:?}");
         }
     }
 
@@ -210,15 +205,19 @@ mod tests {
     fn a_url_names_a_page() {
         let home: [&[&str]; 2] = [&[], &["/"]];
         for segments in home {
-            assert_eq!(Page::of_segments(segments), Ok(Page::home()));
+            assert_eq!(PageName::from_segments(segments), Ok(PageName::home()));
         }
         let encoded: [&[&str]; 2] = [&["a", "b"], &["a/b"]];
         for segments in encoded {
-            assert_eq!(Page::of_segments(segments), "a/b".parse());
+            assert_eq!(PageName::from_segments(segments), "a/b".parse());
         }
         let wrong: [&[&str]; 4] = [&["a", ""], &["..", "a"], &["a/../b"], &["/", "a"]];
         for segments in wrong {
-            assert_eq!(Page::of_segments(segments), Err(NotAPage), "{segments:?}");
+            assert_eq!(
+                PageName::from_segments(segments),
+                Err(InvalidPageName),
+                "{segments:?}"
+            );
         }
     }
 
@@ -226,7 +225,7 @@ mod tests {
     fn closed_by_default_but_for_home() {
         let counted = |patterns: &[&str], page: &str| {
             let patterns = patterns.iter().map(|text| text.parse().unwrap());
-            Pages(patterns.collect()).contain(&page.parse().unwrap())
+            AllowedPages(patterns.collect()).contains(&page.parse().unwrap())
         };
         assert!(counted(&[], "/"));
         assert!(!counted(&[], "readme"));
@@ -235,7 +234,11 @@ mod tests {
         assert!(!counted(&["blog/*"], "blog") && !counted(&["blog/*"], "blogs/a"));
         assert!(counted(&["*"], "any/thing"));
         for wrong in ["", "blog*", "*/a", "a/*/b", "/*", "a/**", "a b/*"] {
-            assert_eq!(wrong.parse::<Pattern>().unwrap_err(), NotAPage, "{wrong}");
+            assert_eq!(
+                wrong.parse::<Pattern>().unwrap_err(),
+                InvalidPageName,
+                "{wrong}"
+            );
         }
     }
 }

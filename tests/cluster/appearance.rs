@@ -1,4 +1,4 @@
-//! How the page looks in a real browser: what can be read, what fits, and what axe says.
+//! The page's appearance in a real browser: it fits its window, and axe finds nothing wrong.
 
 use std::collections::HashSet;
 
@@ -7,20 +7,24 @@ use rocket::serde::json::{Value, json};
 use crate::browser::Window;
 use crate::common::or_skip;
 
-/// What the app answers, and what Caddy answers for itself.
+/// An error page of the app, and one of Caddy.
 const ERROR_PAGES: [&str; 2] = ["/nowhere", "/healthz"];
 
-/// What Chromium itself says of the document's own status.
+/// The pages that set colours. Caddy's page has the browser's own, and axe cannot decide about
+/// those in the dark.
+const COLOURED: [&str; 2] = ["/", "/nowhere"];
+
+/// Chromium writes this on the console for a document with this status.
 const NOT_FOUND: &str =
     "Failed to load resource: the server responded with a status of 404 (Not Found)";
 
-/// The largest number that `pageviews set` takes.
+/// The largest number that `pageviews set` accepts.
 const LARGEST: i64 = 1_000_000_000_000_000;
 
 const INSTALL_AXE: &str = "there is no axe; python3 -m pip install --no-deps --target target/axe \
     axe-playwright-python==0.1.8";
 
-/// The rules that passed, without those that axe could not decide; and what is wrong, and where.
+/// Returns the rules that passed, without those that axe could not decide, and all violations.
 const RUN_AXE: &str = "
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
     return axe.run({ runOnly: tags }).then(({ passes, violations, incomplete }) => {
@@ -30,7 +34,7 @@ const RUN_AXE: &str = "
         return [passed, violations.map(({ id, nodes }) => ({ id, where: where(nodes) }))];
     });";
 
-/// Lets the browser prefer light or dark.
+/// Sets the colour scheme that the visitor prefers.
 fn prefer(window: &Window, scheme: &str) {
     let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
     window.browser.devtools(
@@ -39,7 +43,7 @@ fn prefer(window: &Window, scheme: &str) {
     );
 }
 
-/// Nothing on the console but what Chromium itself says of the status of the error pages.
+/// Fails if the console holds anything but the statuses of the error pages.
 fn is_quiet(window: &Window) {
     let own = ERROR_PAGES.map(|path| format!("{} - {NOT_FOUND}", window.cluster.url(path)));
     window.is_quiet(&own.each_ref().map(String::as_str));
@@ -55,12 +59,12 @@ pub fn the_icon_is_a_picture(window: &Window) {
     assert!(width > 0);
 }
 
-/// Their contrast is axe's to check.
+/// axe checks the contrast of both.
 pub fn light_and_dark_differ(window: &Window) {
     let mut papers = HashSet::new();
     for scheme in ["light", "dark"] {
         prefer(window, scheme);
-        for path in ["/", "/nowhere"] {
+        for path in COLOURED {
             window.go(path);
             let paper: String = window
                 .browser
@@ -89,14 +93,17 @@ pub fn it_fits(window: &Window) {
         for (width, height) in [(320, 568), (3840, 2160)] {
             window.browser.devtools(
                 "Emulation.setDeviceMetricsOverride",
-                json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false }),
+                json!({ "width": width, "height": height, "deviceScaleFactor": 1,
+                    "mobile": false }),
             );
             for path in ["/", "/nowhere"] {
                 window.go(path);
                 let found: Value = window.browser.run(
-                    "const box = (document.getElementById('views') ?? document.querySelector('h1')).getBoundingClientRect();
-                     return [innerWidth, document.documentElement.scrollWidth <= innerWidth, box.width > 0 && box.left >= 0
-                         && box.top >= 0 && box.right <= innerWidth && box.bottom <= innerHeight];",
+                    "const shown = document.getElementById('views') ?? document.querySelector('h1');
+                     const { width, left, top, right, bottom } = shown.getBoundingClientRect();
+                     return [innerWidth, document.documentElement.scrollWidth <= innerWidth,
+                         width > 0 && left >= 0 && top >= 0
+                         && right <= innerWidth && bottom <= innerHeight];",
                 );
                 let size = format!(
                     "{width}x{height}-{}",
@@ -149,8 +156,8 @@ pub fn axe_finds_nothing(window: &Window) {
                     .iter()
                     .map(|violation| format!("{scheme} {path}: {violation}")),
             );
-            // Neither skipped nor undecided: axe measured the contrast of this page's text.
-            if !passed.contains("color-contrast") {
+            // axe measured the contrast of all text of this page.
+            if COLOURED.contains(path) && !passed.contains("color-contrast") {
                 found.push(format!("{scheme} {path}: no contrast in {passed:?}"));
             }
         }

@@ -1,4 +1,4 @@
-//! The page in a real browser, before two replicas: what people see, and that it keeps what it promises them.
+//! The page of two replicas in a real browser: what people see, and what the page must not do.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,10 +11,10 @@ use crate::chromium::Chromium;
 use crate::common::{Stream, eventually, or_skip};
 use crate::compose::{Cluster, number, replica};
 
-/// One check of the page, which may leave the browser as it likes.
+/// One check of the page. It may leave the browser in any state.
 type Check = fn(&Window);
 
-/// One cluster and one browser for all of them, and a line for each: they count visits, so they take turns.
+/// All checks share one cluster and one browser. They count visits, so they run one by one.
 const CHECKS: [(&str, Check); 11] = [
     ("a reload counts one view", a_reload_counts_one_view),
     ("the icon is a picture", appearance::the_icon_is_a_picture),
@@ -32,7 +32,7 @@ const CHECKS: [(&str, Check); 11] = [
     ("it ticks again after an outage", it_ticks_again),
 ];
 
-/// What the checks look through.
+/// The cluster and the browser that shows its page.
 pub struct Window {
     pub cluster: Cluster,
     pub browser: Chromium,
@@ -54,7 +54,7 @@ fn the_page_in_a_real_browser() {
     let mut failed = Vec::new();
     for (name, check) in CHECKS {
         println!("{name}");
-        // Each of them is told, not just the first that fails.
+        // The other checks run even if this one fails.
         let kept = catch_unwind(AssertUnwindSafe(|| {
             window.prefers_nothing();
             check(&window);
@@ -70,7 +70,7 @@ fn the_page_in_a_real_browser() {
 }
 
 impl Window {
-    /// The browser as it comes: whatever a check set, the next one does without.
+    /// Resets the browser to its defaults.
     fn prefers_nothing(&self) {
         for (command, parameters) in [
             ("setScriptExecutionDisabled", json!({ "value": false })),
@@ -86,8 +86,8 @@ impl Window {
         self.browser.go(&self.cluster.url(path));
     }
 
-    /// The number on the page, which is the same for people and for programs. `innerText` is
-    /// what people see.
+    /// The number on the page, which is the same for people and for programs. `innerText` is what
+    /// people see.
     pub fn shown(&self) -> i64 {
         let (value, text, grouped): (i64, String, String) = self.browser.run(
             "const views = document.getElementById('views');
@@ -98,7 +98,7 @@ impl Window {
         value
     }
 
-    /// Nothing on the console but what says `allowed`, and nothing asked of anybody else.
+    /// Fails if the console holds anything but `allowed`, or if the page asked another site.
     pub fn is_quiet(&self, allowed: &[&str]) {
         let mut said = self.browser.console();
         said.retain(|line| !allowed.iter().any(|allowed| line.contains(allowed)));
@@ -111,7 +111,7 @@ impl Window {
         }
     }
 
-    /// Caddy's content policy holds, and the console is where a breach would be told.
+    /// Caddy's content policy holds, and the console shows a violation of it.
     fn a_violation_would_be_seen(&self) {
         self.go("/");
         self.browser.run::<()>(
@@ -125,7 +125,7 @@ impl Window {
                 .any(|line| line.contains("Content Security Policy")),
             "{said:?}"
         );
-        // With what the browser asked itself for its first tab.
+        // Forgets what the browser asked for its first tab.
         self.browser.network();
     }
 }
@@ -145,9 +145,10 @@ fn a_reload_counts_one_view(window: &Window) {
 
 fn it_weighs_little(window: &Window) {
     window.go("/");
-    // The browser does not tell of icons.
+    // The browser does not count icons as resources.
     let (loaded, icon): (usize, String) = window.browser.run(
-        "const entries = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
+        "const types = ['navigation', 'resource'];
+         const entries = types.flatMap(type => performance.getEntriesByType(type));
          return [entries.reduce((sum, entry) => sum + entry.decodedBodySize, 0),
              new URL(document.querySelector('link[rel=icon]').href).pathname];",
     );
@@ -161,27 +162,27 @@ fn it_keeps_nothing(window: &Window) {
     let cookies = window.browser.devtools("Storage.getCookies", json!({}));
     assert_eq!(cookies["cookies"], json!([]));
     let kept: Value = window.browser.run(
-        "return Promise.all([localStorage.length, sessionStorage.length, indexedDB.databases(), caches.keys(),
-             navigator.serviceWorker.getRegistrations()]);",
+        "return Promise.all([localStorage.length, sessionStorage.length, indexedDB.databases(),
+             caches.keys(), navigator.serviceWorker.getRegistrations()]);",
     );
     assert_eq!(kept, json!([0, 0, [], [], []]));
 }
 
-/// Somebody else's visit: the replica that counted it, and its number.
+/// Visits as somebody else. Returns the replica that counted, and the number.
 fn somebody_visits(window: &Window) -> (String, i64) {
     let answer = window.cluster.get("/");
     (replica(&answer), number(&answer).unwrap())
 }
 
-/// Sooner than a replica that is told of nothing reads the totals for itself: each tick but the first would take as
-/// long as `QUIET` in src/live.rs.
-const TOLD: Duration = Duration::from_secs(10);
+/// The limit for the notification of another replica. Without one, a replica reads the totals
+/// itself, but less often than this.
+const NOTIFIED: Duration = Duration::from_secs(10);
 
 fn it_ticks(window: &Window) {
     window.go("/");
     let loaded: f64 = window.browser.run("return performance.timeOrigin");
-    // The browser listens to one replica. With a second listener at the other one both are equally busy, so that
-    // Caddy sends visits to both: those that were counted elsewhere than they are listened to are among them.
+    // The browser's stream is open at one replica. A second stream makes both replicas equally
+    // busy, so Caddy sends visits to both. Some are counted by the replica without the browser.
     let mut listener = Stream::open(&window.cluster.url("/live"));
     assert!(listener.next().is_some(), "/live says the total at once");
 
@@ -191,7 +192,10 @@ fn it_ticks(window: &Window) {
         let visited = Instant::now();
         eventually("the tick", || window.shown() >= number);
         let took = visited.elapsed();
-        assert!(took < TOLD, "read, not told: {took:?} after the visit");
+        assert!(
+            took < NOTIFIED,
+            "read, not notified: {took:?} after the visit"
+        );
         assert_eq!(window.shown(), number, "nobody else visits");
         *replicas.entry(replica).or_insert(0) += 1;
         replicas.len() == 2 && replicas.values().all(|visits| *visits >= 3)
@@ -218,7 +222,7 @@ fn it_needs_no_script(window: &Window) {
         "const svg = document.querySelector('svg[role=img]');
          const said = name => svg.querySelector(name).textContent.trim() !== '';
          return [[said('title'), said('desc'), svg.getBoundingClientRect().height > 40],
-             Array.from(document.querySelectorAll('table td data, table td'), cell => cell.textContent.trim())];",
+             Array.from(document.querySelectorAll('table td'), cell => cell.textContent.trim())];",
     );
     window.browser.screenshot("without-script");
     assert!(shown > 0);
@@ -234,7 +238,7 @@ fn it_ticks_again(window: &Window) {
     eventually("the tick", || window.shown() == number);
     window.browser.network();
     window.cluster.compose(&["stop", "-t", "5", "app"]);
-    // A browser's own way of connecting again ends at the first answer that is an error.
+    // A browser by itself stops connecting again after the first answer that is an error.
     eventually("an attempt to connect that Caddy refuses", || {
         window.browser.network().iter().any(|event| {
             let response = &event["params"]["response"];
@@ -248,6 +252,6 @@ fn it_ticks_again(window: &Window) {
     eventually("the tick", || window.shown() >= number);
     let now: f64 = window.browser.run("return performance.timeOrigin");
     assert_eq!(now, loaded, "without a reload");
-    // Chromium's own words for an answer that broke off and for those of an error's status.
+    // Chromium writes this for an answer that broke off and for an error's status.
     window.is_quiet(&["/live - Failed to load resource:"]);
 }

@@ -1,5 +1,6 @@
-//! The shipped Caddyfile in the shipped Caddy, before stand-ins for the app: one that dies after counting, because the real one
-//! cannot be made to die between two instructions, and one that says what it was told of its visitor.
+//! The shipped Caddyfile in the shipped Caddy, with stand-ins for the app. One dies after counting,
+//! since the real app cannot be made to die between two instructions. One shows which visitor's
+//! address it was given.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +12,8 @@ use std::thread;
 use crate::common::eventually;
 use crate::compose::{docker, inspect};
 
-/// Caddy as it ships, on a network of its own with whatever is called `app` there. Removed however the test ends.
+/// Caddy as it ships, on a network of its own with a container called `app`. All of it is removed
+/// however the test ends.
 struct Front {
     network: String,
     containers: Vec<String>,
@@ -35,7 +37,7 @@ impl Front {
             .to_string()
     }
 
-    /// Runs a container on the network; its id.
+    /// Runs a container on the network. Returns its id.
     fn run(&mut self, options: &[&str], command: &[&str]) -> String {
         let start = ["run", "-d", "--network", &self.network];
         let id = docker(&[&start, options, &["caddy:2.11"], command].concat())
@@ -45,7 +47,7 @@ impl Front {
         id
     }
 
-    /// Starts Caddy with the shipped Caddyfile; the URL of its front.
+    /// Starts Caddy with the shipped Caddyfile. Returns its URL.
     fn start(&mut self, options: &[&str]) -> String {
         let caddyfile = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -60,8 +62,8 @@ impl Front {
             .unwrap()
             .to_string();
         let url = format!("http://127.0.0.1:{port}/");
-        // Its own answer to this path, and not just any: Docker's proxy accepts connections before Caddy does and closes them
-        // without a word, which minreq calls a status of 503.
+        // Only Caddy itself answers 404 to this path. Docker's proxy accepts connections before
+        // Caddy does and closes them at once, which minreq calls a status of 503.
         let healthz = minreq::get(format!("{url}healthz")).with_timeout(5);
         eventually("Caddy", || {
             let answer = healthz.clone().send();
@@ -85,7 +87,8 @@ const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 const HEADERS: u8 = 1;
 const SETTINGS_FRAME: u8 = 4;
 
-/// Speaks as much HTTP/2 as it takes: answers the first `answers` requests of a connection, counts the next and dies.
+/// Speaks as much HTTP/2 as needed: answers the first `answers` requests of a connection, counts
+/// the next one and dies.
 fn serve(mut stream: TcpStream, requests: &AtomicU32, mut answers: u32) -> io::Result<()> {
     let mut preface = [0; 24];
     stream.read_exact(&mut preface)?;
@@ -103,7 +106,7 @@ fn serve(mut stream: TcpStream, requests: &AtomicU32, mut answers: u32) -> io::R
                     return Ok(());
                 }
                 answers -= 1;
-                // ":status: 200", the whole answer.
+                // The whole answer is ":status: 200".
                 let mut answer = vec![0, 0, 1, HEADERS, 0x5];
                 answer.extend_from_slice(&header[5..9]);
                 answer.push(0x88);
@@ -163,7 +166,7 @@ fn a_visitor_cannot_claim_an_address() {
             }
         }
         :8000 {
-            respond "address {http.request.header.X-Real-IP} request {http.request.header.X-Request-Id}"
+            respond "address {header.X-Real-IP} request {header.X-Request-Id}"
         }' | caddy run --adapter caddyfile --config -"#;
     let mut front = Front::new("address");
     front.run(&["--network-alias", "app"], &["sh", "-c", ECHO]);
@@ -177,7 +180,7 @@ fn a_visitor_cannot_claim_an_address() {
     eventually("the stand-in", || told().status_code == 200);
     let told = told();
     let told = told.as_str().unwrap();
-    // Caddy sees this machine at its own end of the network.
+    // To Caddy, this machine has the address of the network's gateway.
     assert!(
         told.starts_with(&format!("address {} request ", front.gateway())),
         "{told}"

@@ -1,4 +1,5 @@
-//! A real browser: Chromium without a window, led by chromedriver on a port of its own. Both end with us.
+//! A real browser: Chromium without a window, driven by chromedriver on a port of its own. Both end
+//! with the tests.
 
 use std::process::{Command, Stdio};
 
@@ -18,7 +19,7 @@ const INSTALL: &str = "apt-get install chromium chromium-driver";
 const REMOVE: &str = r#"while kill -0 "$2"; do sleep 0.1; done
 until rm -rf "$1" && sleep 0.2 && test ! -e "$1"; do :; done"#;
 
-/// A browser with a profile of its own, which nobody used before.
+/// A browser with a new profile.
 pub struct Chromium {
     driver: WebDriver,
     runtime: Runtime,
@@ -28,10 +29,10 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// A browser that shows nothing yet.
+    /// Starts a browser that shows nothing yet.
     ///
     /// # Errors
-    /// Which program is missing, and how to get it. Whatever else goes wrong is a panic.
+    /// A program is missing; the text says how to install it. Any other problem is a panic.
     pub fn start() -> Result<Self, String> {
         let profile = tempfile::Builder::new()
             .prefix("pageviews-chromium-")
@@ -48,7 +49,7 @@ impl Chromium {
             return Err(format!("there is no chromedriver; {INSTALL}"));
         };
         let pid = chromedriver.child.id().to_string();
-        // From here on the shell removes it.
+        // From here on the remover deletes it.
         let profile = profile.keep();
         let remover = Supervisor::at_end(REMOVE, &[profile.as_ref(), pid.as_ref()]);
         let log = Lines::of(chromedriver.child.stdout.take().unwrap());
@@ -76,7 +77,7 @@ impl Chromium {
         }
     }
 
-    /// Visits `url`; returns when it is loaded.
+    /// Visits `url`, and waits until it is loaded.
     pub fn go(&self, url: &str) {
         self.runtime.block_on(self.driver.goto(url)).unwrap();
     }
@@ -85,7 +86,8 @@ impl Chromium {
         self.runtime.block_on(self.driver.refresh()).unwrap();
     }
 
-    /// What `script` returns, or promises, in the page. The page's content policy does not apply to it.
+    /// Runs `script` in the page, without the page's content policy. Returns the script's result,
+    /// or the result of its promise.
     pub fn run<T: DeserializeOwned>(&self, script: &str) -> T {
         let returned = self
             .runtime
@@ -93,7 +95,8 @@ impl Chromium {
         returned.unwrap().convert().unwrap()
     }
 
-    /// A command of the DevTools protocol. See <https://chromedevtools.github.io/devtools-protocol/>.
+    /// Runs a command of the DevTools protocol:
+    /// <https://chromedevtools.github.io/devtools-protocol/>.
     pub fn devtools(&self, method: &str, parameters: Value) -> Value {
         self.runtime
             .block_on(self.driver.cdp().send_raw(method, parameters))
@@ -109,7 +112,7 @@ impl Chromium {
         loud.map(|entry| entry.message).collect()
     }
 
-    /// What the network did since the last call: events of the protocol's domain `Network`.
+    /// The events of the protocol's domain `Network` since the last call.
     pub fn network(&self) -> Vec<Value> {
         let entries = self.runtime.block_on(self.driver.get_log("performance"));
         let events = entries.unwrap().into_iter().map(|entry| {
@@ -125,7 +128,7 @@ impl Chromium {
             .collect()
     }
 
-    /// Keeps what the window shows in target/tmp, for people.
+    /// Saves what the window shows in target/tmp, for people.
     pub fn screenshot(&self, name: &str) {
         let file = format!("{}/{name}.png", env!("CARGO_TARGET_TMPDIR"));
         self.runtime
@@ -150,12 +153,12 @@ fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
     let mut capabilities = ChromeCapabilities::new();
     capabilities.add_arg("--headless=new")?;
     capabilities.add_arg(&format!("--user-data-dir={profile}"))?;
-    // A pipe and not a port, so that the browser ends with chromedriver, however that ends.
+    // With a pipe instead of a port, the browser ends with chromedriver, however that ends.
     capabilities.add_arg("--remote-debugging-pipe")?;
-    // Containers have 64 MB of it.
+    // Containers have only 64 MB of it.
     capabilities.add_arg("--disable-dev-shm-usage")?;
     if rustix::process::geteuid().is_root() {
-        // It refuses to run as root with one.
+        // Chromium refuses to run as root with a sandbox.
         capabilities.add_arg("--no-sandbox")?;
     }
     for log in ["browser", "performance"] {

@@ -28,7 +28,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster that runs and is healthy.
+    /// Starts a cluster, and waits until it is healthy.
     pub fn up(environment: &[(&str, &str)]) -> Self {
         let cluster = Self::new(environment);
         cluster.compose(&["up", "-d"]);
@@ -83,7 +83,7 @@ impl Cluster {
             https_port,
             _remover: remover,
         };
-        // Once for all: two builds at a time would each do all of the work.
+        // One build for all tests: two at a time would each do all of the work.
         BUILD.call_once(|| {
             let build = cluster.command(repository).arg("build").output();
             succeeded(build.unwrap(), &["build"]);
@@ -91,12 +91,12 @@ impl Cluster {
         cluster
     }
 
-    /// Runs compose; its output if it succeeds.
+    /// Runs Compose, which must succeed. Returns its output.
     pub fn compose(&self, arguments: &[&str]) -> String {
         succeeded(self.try_compose(arguments), arguments)
     }
 
-    /// Runs compose with something to read; its output if it succeeds.
+    /// Runs Compose with this standard input. It must succeed. Returns its output.
     pub fn compose_with(&self, input: impl Into<Stdio>, arguments: &[&str]) -> String {
         succeeded(self.run(input, arguments), arguments)
     }
@@ -138,14 +138,14 @@ impl Cluster {
         ids.lines().map(String::from).collect()
     }
 
-    /// The ids of all containers, also of those that have ended.
+    /// The ids of all containers, including those that have ended.
     pub fn all_containers(&self) -> Vec<String> {
         let project = format!("label=com.docker.compose.project={}", self.project);
         let ids = docker(&["ps", "-aq", "--no-trunc", "--filter", &project]);
         ids.lines().map(String::from).collect()
     }
 
-    /// What Docker calls the network or volume that docker-compose.yml calls `name`.
+    /// Docker's name of the network or volume `name` in docker-compose.yml.
     pub fn full_name(&self, name: &str) -> String {
         format!("{}_{name}", self.project)
     }
@@ -169,8 +169,8 @@ impl Cluster {
         }
     }
 
-    /// Kills the first process of the one container of `service`, as a crash would: Docker must not know that
-    /// somebody meant it, or it would not start it again.
+    /// Kills the first process of the one container of `service`, as a crash would. Docker starts a
+    /// container again only if it was not Docker that stopped it.
     pub fn crash(&self, service: &str) {
         let id = &self.containers(service)[0];
         let pid = inspect(id)["State"]["Pid"].as_u64().unwrap();
@@ -181,7 +181,7 @@ impl Cluster {
         format!("http://127.0.0.1:{}{path}", self.http_port)
     }
 
-    /// Asks for `path` through Caddy.
+    /// Gets `path` through Caddy.
     pub fn get(&self, path: &str) -> minreq::Response {
         minreq::get(self.url(path)).with_timeout(20).send().unwrap()
     }
@@ -192,7 +192,7 @@ impl Cluster {
         number(&answer).unwrap_or_else(|| panic!("{} {:?}", answer.status_code, answer.as_str()))
     }
 
-    /// `docker-compose run --rm check`: whether it passed, and what it said.
+    /// Runs `docker-compose run --rm check`. Returns whether it passed, and its output.
     pub fn check(&self) -> (bool, String) {
         let output = self.try_compose(&["run", "--rm", "check"]);
         (
@@ -211,13 +211,13 @@ impl Drop for Cluster {
     }
 }
 
-/// The compose program that COMPOSE names.
+/// The Compose program that the variable COMPOSE names.
 fn program() -> Vec<String> {
     let program = std::env::var("COMPOSE").unwrap_or_else(|_| "docker-compose".into());
     program.split_whitespace().map(String::from).collect()
 }
 
-/// Two ports that nothing listens on, told apart by being held at the same time.
+/// Two different free ports: both are held at the same time.
 fn free_ports() -> (u16, u16) {
     let held = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
     let [http, https] = held.map(|listener| listener.local_addr().unwrap().port());
@@ -234,7 +234,7 @@ pub fn replica(answer: &minreq::Response) -> String {
     text(answer.as_str().unwrap(), "replica").unwrap().into()
 }
 
-/// Runs docker; its output if it succeeds.
+/// Runs docker, which must succeed. Returns its output.
 pub fn docker(arguments: &[&str]) -> String {
     succeeded(
         Command::new("docker").args(arguments).output().unwrap(),

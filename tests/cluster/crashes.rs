@@ -1,4 +1,5 @@
-//! Each part killed under load: nothing is lost, nothing is counted twice, and nobody has to help.
+//! Each service is killed under load: no view is lost or counted twice, and the service comes back
+//! by itself.
 
 use crate::common::answer::heading;
 use crate::common::{eventually, header};

@@ -1,4 +1,4 @@
-//! What other sites embed, as they get it through Caddy; and what they must not get.
+//! What other sites embed, through Caddy, and the internal addresses that visitors must not reach.
 
 use rocket::serde::json::{self, Value};
 
@@ -30,7 +30,7 @@ fn badge_and_api_count_the_pages_that_are_configured() {
             assert_eq!(header(&badge, name).as_deref(), Some(value), "{name}");
         }
     }
-    let post = minreq::post(cluster.url("/api/pages/blog/a/views"))
+    let post = minreq::post(cluster.url("/api/pages/blog/a"))
         .with_timeout(20)
         .send()
         .unwrap();
@@ -44,7 +44,7 @@ fn badge_and_api_count_the_pages_that_are_configured() {
         assert_eq!(cluster.get(path).status_code, 404);
     }
 
-    // README's commands for operators.
+    // The operator's commands.
     let pageviews = |arguments: &[&str]| {
         cluster.compose(&[&["exec", "-T", "app", "/app/pageviews"], arguments].concat())
     };
@@ -66,7 +66,7 @@ fn badge_and_api_count_the_pages_that_are_configured() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn what_is_internal_stays_so_however_it_is_spelled() {
+fn internal_addresses_stay_internal_however_they_are_spelled() {
     let cluster = Cluster::up(&[]);
     for name in ["metrics", "healthz", "readyz", "pages"] {
         for path in [
@@ -91,7 +91,7 @@ fn what_is_internal_stays_so_however_it_is_spelled() {
                 "{path}: {}",
                 answer.status_code
             );
-            // The app answers all three in plain text, and nothing else.
+            // The app answers only these three addresses in plain text.
             let kind = header(&answer, "content-type").unwrap_or_default();
             let body = answer.as_str().unwrap();
             assert!(

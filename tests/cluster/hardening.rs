@@ -1,4 +1,4 @@
-//! Each line of hardening as a fact about the running containers.
+//! Each line of hardening, checked on the running containers.
 
 use std::fs;
 use std::process::Command;
@@ -27,7 +27,7 @@ fn containers_have_no_more_than_they_need() {
         assert!(host["Memory"].as_u64().unwrap() > 0, "{service}");
         assert!(host["PidsLimit"].as_u64().unwrap() > 0, "{service}");
 
-        // What the kernel says of the process, not what Docker was told.
+        // The kernel's view of the process, not Docker's configuration.
         let pid = container["State"]["Pid"].as_u64().unwrap();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let field = |name: &str| {
@@ -110,7 +110,7 @@ fn only_caddy_is_published_and_the_database_has_one_neighbour() {
         address("app", "front"),
         address("web", "front"),
     );
-    // From the right network, so that a refusal below is one.
+    // Both ports answer in the right network, so a refusal below is a refusal.
     assert!(connects("back", &db, 5432));
     assert!(connects("front", &app, 8000));
     for network in ["front", "outside"] {
@@ -121,7 +121,7 @@ fn only_caddy_is_published_and_the_database_has_one_neighbour() {
         !connects("front", &web, 2019),
         "Caddy's admin API from another container"
     );
-    // From where there is nothing but the network that Docker gives by default.
+    // A container in Docker's default network reaches neither.
     let strange = ["run", "--rm", "--entrypoint", "sh", "postgres:18", "-c"];
     for (ip, port) in [(&db, 5432), (&app, 8000)] {
         let dial = format!("timeout 3 bash -c '</dev/tcp/{ip}/{port}'");
@@ -159,7 +159,7 @@ fn the_password_is_in_its_file_and_nowhere_else() {
         !docker(&["history", "--no-trunc", "pageviews"]).contains(password),
         "image"
     );
-    // Needed, not decoration: over the network nobody gets in without it.
+    // Without the password nobody gets in over the network.
     let back = cluster.full_name("back");
     let run = [
         "run",
@@ -180,7 +180,7 @@ fn the_password_is_in_its_file_and_nowhere_else() {
         !anonymous.status.success() && said.contains("no password supplied"),
         "{said}"
     );
-    // web has no business with it.
+    // The web server does not have the password.
     assert!(
         !cluster
             .try_compose(&["exec", "-T", "web", "ls", "/run/secret"])

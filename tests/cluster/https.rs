@@ -1,11 +1,11 @@
-//! Automatic HTTPS, with `localhost` as the domain and Caddy's own authority.
+//! Automatic HTTPS, with the domain `localhost` and Caddy's own certificate authority.
 
 use std::process::Command;
 
 use crate::common::eventually;
 use crate::compose::Cluster;
 
-/// What curl says of `url`, in the words of its --write-out.
+/// Runs curl and returns its output.
 fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl")
         .args(["-sk", "--max-time", "20"])
@@ -48,7 +48,7 @@ fn a_domain_brings_tls_http2_hsts_and_a_redirect() {
         &plain,
     ]);
     assert_eq!(redirect, "308 https://localhost/");
-    // The stream too, as it comes: curl ends it after two seconds, long before it would end.
+    // Caddy passes the stream on as it comes. curl breaks it off after two seconds.
     for version in ["--http2", "--http1.1"] {
         let live = curl(&[version, "-N", "--max-time", "2", &format!("{url}live")]);
         assert!(live.contains("data:"), "{version}: {live}");

@@ -1,14 +1,14 @@
-//! The number that ticks, through the real Caddy and across replicas.
+//! Open streams show each new total, through the real Caddy and from all replicas.
 
 use std::collections::BTreeSet;
 
 use crate::common::{Stream, eventually};
 use crate::compose::{Cluster, docker, number, replica};
 
-/// How many streams each replica holds, by its own account.
+/// How many streams each replica holds, by its metrics.
 fn held(cluster: &Cluster) -> Vec<u64> {
     let metrics = |id: &String| {
-        // The image has no curl, but a probe.
+        // The image has no curl, but the program's own probe.
         let url = "http://127.0.0.1:8000/metrics";
         docker(&["exec", id, "/app/pageviews", "health", url])
     };
@@ -28,7 +28,7 @@ fn a_view_counted_by_any_replica_shows_on_every_stream() {
     let cluster = Cluster::up(&[]);
     cluster.compose(&["up", "-d", "--scale", "app=2"]);
     cluster.wait_healthy();
-    // Caddy has to find the second replica before it spreads the streams.
+    // Caddy has to find the second replica before it spreads streams over both.
     let mut streams = Vec::new();
     eventually("streams on both replicas", || {
         let mut stream = Stream::open(&cluster.url("/live"));
@@ -48,7 +48,7 @@ fn a_view_counted_by_any_replica_shows_on_every_stream() {
     });
     drop(streams);
     eventually("the end of the streams", || {
-        // An idle stream is found to have ended when it is written to.
+        // A replica notices the end of a stream when it writes to it.
         cluster.visit();
         held(&cluster).iter().all(|streams| *streams == 0)
     });

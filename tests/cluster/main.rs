@@ -1,10 +1,14 @@
-//! The cluster as it ships: real containers, started by docker-compose, visited through Caddy, broken on purpose.
+//! The cluster as it ships: real containers that docker-compose starts, visited through Caddy and
+//! broken on purpose.
 //!
-//!     cargo test --test cluster -- --ignored
+//!     cargo test --test cluster -- --ignored                      # all of them: many minutes
+//!     cargo test --test cluster -- --ignored running              # one file
+//!     COMPOSE="docker compose" cargo test --test cluster -- --ignored      # with Compose v2
 //!
-//! Ignored by default, because it needs Docker and takes minutes. COMPOSE="docker compose" chooses Compose v2.
+//! The tests need Docker, so they are ignored by default. `browser` also needs Chromium,
+//! chromedriver, and axe below `target/`. It says what it skips; with `CI` set it fails instead.
 
-// A test that cannot go on is a test that fails.
+// A panic fails the test, as it should.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The cluster when nothing is wrong.
+//! The cluster when nothing is broken: up, scaled, taken down, backed up, checked.
 
 use std::io::{Seek, Write};
 
@@ -38,7 +38,7 @@ fn up_from_nothing_it_counts_and_check_passes() {
     for part in ["1 answered", "exactly 60", "PostgreSQL 18", "pass"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
-    // Three before, sixty-one by the check.
+    // Three visits before, and sixty-one by the check.
     assert_eq!(cluster.visit(), 65);
 }
 
@@ -65,8 +65,9 @@ fn scaled_up_and_down_under_load_it_stays_exact() {
             eventually("more visits", || visits.acknowledged() > so_far + 50);
             let refused = visits.refused();
             let those = refused.join("\n");
-            // What is sent in the instant between a replica's farewell to its connections and the closing of its port is lost,
-            // and must not be repeated: see "Challenges" in ARCHITECTURE.md. Each of the two may lose what the four visitors have under way.
+            // A replica says goodbye to its connections and then closes its port. A request in the
+            // instant between is lost and must not be repeated: see ARCHITECTURE.md. Each of the
+            // two replicas may lose one request of each of the four visitors.
             let most = if replicas == 3 { 0 } else { 2 * 4 };
             assert!(refused.len() <= most, "{those}");
             assert!(
@@ -75,7 +76,7 @@ fn scaled_up_and_down_under_load_it_stays_exact() {
             );
         }
     });
-    // Each of the two checks visits 61 times, and once more when it sees that others visit too.
+    // Each of the two checks visits 61 times, and once more if it sees other visits.
     visits.add_up(cluster.visit() - 1 - before, 122..=124);
 }
 
@@ -84,7 +85,7 @@ fn scaled_up_and_down_under_load_it_stays_exact() {
 fn taken_down_and_up_again_the_count_goes_on() {
     let cluster = Cluster::up(&[]);
     assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
-    // What has no name of ours would be left behind by `down`, once for each time.
+    // `down --volumes` would leave a volume without the project's name behind.
     let ours = cluster.full_name("");
     for id in cluster.all_containers() {
         for mount in inspect(&id)["Mounts"].as_array().unwrap() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
-use crate::compose::{Cluster, eventually};
+use crate::common::eventually;
+use crate::compose::Cluster;
 
 /// Runs one of README's commands, and waits until `replicas` replicas are healthy.
 fn run(cluster: &Cluster, command: &str, replicas: usize) {

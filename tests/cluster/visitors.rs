@@ -1,4 +1,4 @@
-//! Visitors that keep coming, and the account of what became of each visit.
+//! Visitors that keep coming, and the account of their visits.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::common::header;
 use crate::compose::{Cluster, number};
 
-/// What the visitors saw.
+/// The account of the visits.
 pub struct Visits {
     begun: Instant,
     attempted: AtomicI64,
@@ -19,9 +19,9 @@ pub struct Visits {
     refused: Mutex<Vec<Refused>>,
 }
 
-/// A visit without a number: the only witness of a race that may not come again.
+/// A visit without a number. It is kept in detail, since a race may not happen again.
 pub struct Refused {
-    /// When it began, after the first visit.
+    /// The time from the first visit to the beginning of this one.
     at: Duration,
     took: Duration,
     saw: String,
@@ -38,7 +38,7 @@ impl fmt::Display for Refused {
 }
 
 impl Visits {
-    /// Lets visitors come through Caddy for as long as `meanwhile` runs.
+    /// Lets visitors come through Caddy while `meanwhile` runs.
     pub fn during(cluster: &Cluster, meanwhile: impl FnOnce(&Visits)) -> Self {
         let visits = Self {
             begun: Instant::now(),
@@ -55,7 +55,7 @@ impl Visits {
                     }
                 });
             }
-            // Stop the visitors also when this fails, or the scope would wait for them for ever.
+            // If this fails, the visitors must stop too, or the scope would wait for them for ever.
             let result =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| meanwhile(&visits)));
             stop.store(true, Ordering::Relaxed);
@@ -87,14 +87,14 @@ impl Visits {
         self.acknowledged.lock().unwrap().len()
     }
 
-    /// The visits so far that went without their number, as lines.
+    /// The visits so far without a number, one line each.
     pub fn refused(&self) -> Vec<String> {
         let refused = self.refused.lock().unwrap();
         refused.iter().map(Refused::to_string).collect()
     }
 
-    /// At rest: acknowledged ≤ counted ≤ attempted, and no number twice. `moved` is how far the count moved
-    /// in the meantime, `others` how often somebody else was seen to visit.
+    /// Checks that acknowledged ≤ counted ≤ attempted, and that no number is there twice. `moved`
+    /// is how far the count moved meanwhile, `others` how many visits somebody else made.
     pub fn add_up(&self, moved: i64, others: RangeInclusive<i64>) {
         let acknowledged = self.acknowledged.lock().unwrap();
         let attempted = self.attempted.load(Ordering::SeqCst);
@@ -112,7 +112,7 @@ impl Visits {
     }
 }
 
-/// The answer in a line: what its headline and its advice say tells the app's own refusal from Caddy's.
+/// The answer in one line. Its heading and its advice distinguish the app's refusals from Caddy's.
 fn gist(answer: &minreq::Response) -> String {
     let body = answer.as_str().unwrap_or("not text");
     let between = |open, close| Some(body.split_once(open)?.1.split_once(close)?.0);

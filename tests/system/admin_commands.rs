@@ -1,4 +1,4 @@
-//! The operator's commands, with the real binary.
+//! The operator's commands of the real binary.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use crate::common::answer::value;
 use crate::common::eventually;
 use crate::support::{self, App, binary, wait};
 
-/// Runs a command on the database at `url`: its exit code, and what it said.
+/// Runs a command on the database at `url`: returns its exit code and its output.
 fn run(url: &str, arguments: &[&str]) -> (i32, String) {
     let Output {
         status,
@@ -30,7 +30,7 @@ fn run(url: &str, arguments: &[&str]) -> (i32, String) {
 #[test]
 fn a_page_goes_on_from_the_number_that_was_set() {
     let url = wait(support::database());
-    // Before the application ever ran: the commands bring the database up to date themselves.
+    // The database is empty: the commands migrate it themselves.
     assert_eq!(run(&url, &["get", "/"]), (0, "0".into()));
     assert_eq!(run(&url, &["set", "/", "1000"]), (0, "/: 0 -> 1000".into()));
     let app = App::on(&url);
@@ -42,7 +42,7 @@ fn a_page_goes_on_from_the_number_that_was_set() {
     );
     assert_eq!(app.visit(), 5001);
     assert_eq!(run(&url, &["get", "/"]), (0, "5001".into()));
-    // What was set was not viewed today. The page may take a second to know.
+    // `set` adds no views to today. The page reads the history at most once a second.
     let mut last = 5001;
     eventually("today's views", || {
         let html = app.get("/");
@@ -61,7 +61,7 @@ fn a_page_goes_on_from_the_number_that_was_set() {
 }
 
 #[test]
-fn numbers_are_not_shown_again_unless_that_is_meant() {
+fn a_number_is_repeated_only_with_the_flag_that_says_so() {
     let url = wait(support::database());
     assert_eq!(run(&url, &["set", "readme", "70"]).0, 0);
     let days =
@@ -80,7 +80,7 @@ fn numbers_are_not_shown_again_unless_that_is_meant() {
     assert_eq!(run(&url, &["get", "readme"]), (0, "70".into()));
 
     assert_eq!(run(&url, &["set", "readme", "25", "--repeat-numbers"]).0, 0);
-    // The newest days keep their views, and they still add up.
+    // The newest days keep their views, and the days add up to the new total.
     let before = wait(async {
         sqlx::query("SELECT array_agg(views_before ORDER BY day) FROM days")
             .fetch_one(&mut support::connect(&url).await)
@@ -92,7 +92,7 @@ fn numbers_are_not_shown_again_unless_that_is_meant() {
 }
 
 #[test]
-fn list_is_for_people() {
+fn list_is_a_table_for_people() {
     let url = wait(support::database());
     for (page, views) in [("/", "1234567"), ("blog/a", "8")] {
         assert_eq!(run(&url, &["set", page, views]).0, 0);
@@ -105,7 +105,7 @@ blog/a          8      0";
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_line() {
+fn a_command_that_cannot_be_done_says_why_in_one_line() {
     let url = wait(support::database());
     for (arguments, code, part) in [
         (&["get", "other"][..], 1, "add it to `pages`"),

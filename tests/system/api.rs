@@ -1,4 +1,4 @@
-//! Counts for programs.
+//! The JSON API: reading counts nothing, posting counts one view.
 
 use rocket::http::{Accept, ContentType, Header, Status};
 use rocket::serde::json::Value;
@@ -18,11 +18,7 @@ async fn reading_counts_nothing_and_posting_counts_one() {
     ] {
         for _ in 0..2 {
             let number = support::counted(&url, page).await + 1;
-            let slash = if path.is_empty() { "" } else { "/" };
-            let answer = client
-                .post(format!("/api/pages/{path}{slash}views"))
-                .dispatch()
-                .await;
+            let answer = client.post(format!("/api/pages/{path}")).dispatch().await;
             assert_eq!(answer.status(), Status::Created);
             let location = answer.headers().get_one("Location").unwrap().to_string();
             assert_eq!(
@@ -62,14 +58,14 @@ async fn a_page_that_is_not_counted_is_a_problem_and_no_row() {
         "..%2Freadme",
         "%00",
         "%ff",
-        "views/views",
+        "readme/views",
     ];
     for path in paths {
         for request in [
             client.get(format!("/api/pages/{path}")),
-            client.post(format!("/api/pages/{path}/views")),
+            client.post(format!("/api/pages/{path}")),
         ] {
-            // Whatever the client would rather have.
+            // The API answers in JSON even if the client prefers HTML.
             let answer = request.header(Accept::HTML).dispatch().await;
             assert_eq!(answer.status(), Status::NotFound, "{path}");
             let kind = ContentType::new("application", "problem+json");
@@ -89,17 +85,16 @@ async fn a_page_that_is_not_counted_is_a_problem_and_no_row() {
 }
 
 #[rocket::async_test]
-async fn other_methods_are_told_which_ones_there_are() {
+async fn a_wrong_method_is_answered_with_the_allowed_ones() {
     let url = support::database().await;
     let client = support::client_of(&url, &["readme", "blog/*"]).await;
     for (path, allowed) in [
-        ("/api/pages/readme", "GET, HEAD, OPTIONS"),
-        ("/api/pages/readme/views", "POST, OPTIONS"),
-        ("/api/pages/%2F/views", "POST, OPTIONS"),
-        // A page of that name, as blog itself is none.
-        ("/api/pages/blog/views", "GET, HEAD, OPTIONS"),
-        // Both.
+        ("/api/pages/readme", "GET, HEAD, POST, OPTIONS"),
+        ("/api/pages/%2F", "GET, HEAD, POST, OPTIONS"),
+        ("/api/pages/", "GET, HEAD, POST, OPTIONS"),
         ("/api/pages/blog/a/views", "GET, HEAD, POST, OPTIONS"),
+        ("/badge/readme.svg", "GET, HEAD, OPTIONS"),
+        ("/style.css", "GET, HEAD, OPTIONS"),
         ("/api/openapi.json", "GET, HEAD, OPTIONS"),
     ] {
         for method in [
@@ -120,9 +115,9 @@ async fn other_methods_are_told_which_ones_there_are() {
             assert_eq!(answer.headers().get_one("Allow"), listed, "{method} {path}");
         }
     }
-    // What a browser asks before it lets a script on another site post JSON.
+    // A browser sends this before a script on another site may post JSON.
     let preflight = client
-        .options("/api/pages/readme/views")
+        .options("/api/pages/readme")
         .header(Header::new("Origin", "https://elsewhere.example"))
         .header(Header::new("Access-Control-Request-Method", "POST"))
         .dispatch()
@@ -133,6 +128,6 @@ async fn other_methods_are_told_which_ones_there_are() {
     );
     assert_eq!(
         preflight.headers().get_one("Access-Control-Allow-Methods"),
-        Some("POST, OPTIONS")
+        Some("GET, HEAD, POST, OPTIONS")
     );
 }

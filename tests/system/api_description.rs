@@ -1,5 +1,5 @@
-//! `/api/openapi.json` is true: schemathesis reads it and asks the real binary for everything that
-//! it describes, and for what it does not.
+//! `/api/openapi.json` describes what the program does. schemathesis reads the description and
+//! sends the real binary requests that it allows and requests that it forbids.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -58,7 +58,7 @@ fn the_description_of_the_api_is_true() {
             .env("NO_PROXY", "127.0.0.1"),
     );
     if let Err(said) = asked {
-        panic!("it is not:\n{said}");
+        panic!("the description differs from the program:\n{said}");
     }
 
     let asked: Value = json::from_str(&read(&folder.path().join("asked.har"))).unwrap();
@@ -72,19 +72,19 @@ fn the_description_of_the_api_is_true() {
                 .or_default() += 1;
         }
     }
-    // Else it asked for nothing that is there.
+    // schemathesis found each kind of page.
     for page in ["/", "readme", "blog/first-post"] {
         assert!(acknowledged.contains_key(page), "{acknowledged:?}");
     }
     assert_eq!(wait(support::counts(&url)), acknowledged);
     assert!(app.is_running());
-    let log = app.log().join("\n") + &app.stderr();
+    let log = app.log().join("\n") + app.stderr().as_str();
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// Runs `command` in `folder` and returns what it said; the error says more.
+/// Runs `command` in `folder`. The error holds the exit status and the output.
 fn run_in(folder: &Path, command: &mut Command) -> Result<(), String> {
-    // Into a file, which is never full as a pipe would be.
+    // A file takes all of the output. A pipe that nobody reads fills up and blocks the writer.
     let path = folder.join("said");
     let said = File::create(&path).unwrap();
     let mut process = Supervised::spawn(

@@ -1,4 +1,4 @@
-//! The badge: what it draws, what it counts, and who may keep it.
+//! The badge: what it draws, what it counts, and that nothing caches it.
 
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{Client, LocalResponse};
@@ -10,7 +10,7 @@ async fn get<'c>(client: &'c Client, path: &'c str) -> LocalResponse<'c> {
 }
 
 #[rocket::async_test]
-async fn fetching_it_counts_unless_told_not_to() {
+async fn fetching_a_badge_counts_one_view_unless_the_query_says_no() {
     let url = support::database().await;
     let client = support::client_of(&url, &["readme", "blog/*"]).await;
     for (path, page, value) in [
@@ -36,7 +36,7 @@ async fn fetching_it_counts_unless_told_not_to() {
 }
 
 #[rocket::async_test]
-async fn nothing_keeps_it_and_every_site_may_show_it() {
+async fn no_cache_keeps_a_badge_and_every_site_may_show_it() {
     let client = support::client_of(&support::database().await, &["readme"]).await;
     for badge in [
         get(&client, "/badge/readme.svg").await,
@@ -59,7 +59,7 @@ async fn nothing_keeps_it_and_every_site_may_show_it() {
 }
 
 #[rocket::async_test]
-async fn what_is_no_view_does_not_count() {
+async fn a_request_that_is_no_view_counts_nothing() {
     let url = support::database().await;
     let client = support::client_of(&url, &["readme"]).await;
     assert_eq!(
@@ -108,7 +108,7 @@ async fn what_is_no_view_does_not_count() {
 }
 
 #[rocket::async_test]
-async fn its_looks_are_the_querys() {
+async fn the_query_sets_label_and_colours() {
     let client = support::client_of(&support::database().await, &["readme"]).await;
     for (query, parts) in [
         ("", &[">views<", "#007ec6", "#555555"][..]),
@@ -131,7 +131,7 @@ async fn its_looks_are_the_querys() {
         );
         let svg = get(&client, &path).await.into_string().await.unwrap();
         for part in parts {
-            // Nothing was counted yet.
+            // The page has no views yet.
             let part = part.replace("aria-label=\"1\"", "aria-label=\"0\"");
             assert!(svg.contains(&part), "{query}: {part} is not in {svg}");
         }

@@ -5,7 +5,7 @@ use std::process::Output;
 use crate::support::{self, App, binary, wait};
 
 #[test]
-fn the_health_command_tells_ready_from_not_ready_from_absent() {
+fn the_health_command_distinguishes_ready_not_ready_and_absent() {
     let app = App::on(wait(support::database()));
     app.wait_ready();
     let ready = run(&["health", &app.url("/readyz")]);
@@ -19,7 +19,7 @@ fn the_health_command_tells_ready_from_not_ready_from_absent() {
     let not_ready = run(&["health", &lost.url("/readyz")]);
     assert_eq!(not_ready.status.code(), Some(1));
 
-    // Its own port, which nothing listens on.
+    // Without a URL the command asks its own port. Nothing listens on port 1.
     let absent = support::output(binary().arg("health").env("ROCKET_PORT", "1"));
     assert_eq!(absent.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&absent.stderr).lines().count(), 1);

@@ -1,4 +1,4 @@
-//! Where settings come from and which of them win, as the binary obeys it.
+//! Where the real binary takes its settings from, and which of them win.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use sqlx::Connection;
 use crate::common::header;
 use crate::support::{self, App, binary, wait};
 
-/// The binary in a folder of its own, with this `Rocket.toml`.
+/// The binary in a folder of its own that holds this `Rocket.toml`.
 pub fn with_file(toml: &str) -> (tempfile::TempDir, Command) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("Rocket.toml"), toml).unwrap();
@@ -21,7 +21,7 @@ pub fn with_file(toml: &str) -> (tempfile::TempDir, Command) {
     (folder, command)
 }
 
-/// Each layer sets the port; the last that does wins. Port 0 is any, so each names a different loopback address.
+/// Each layer names another loopback address, and the program listens on the last one.
 #[test]
 fn later_layers_win() {
     let database = wait(support::database());
@@ -66,7 +66,7 @@ fn database_url_wins_over_rocket_databases_which_wins_over_the_file() {
             .env("DATABASE_URL", &right),
     )
     .wait_ready();
-    // Empty means not set, as compose passes it on.
+    // Compose passes a variable that is not set as an empty one.
     App::start(
         binary()
             .env("ROCKET_DATABASES", variable(&right))
@@ -91,7 +91,7 @@ fn the_password_from_the_file_is_used_and_may_hold_any_character() {
             .await
             .unwrap()
     });
-    // Only this role needs a password, so the other tests on this server go on as they are.
+    // Only this role needs a password: other tests use the same server without one.
     let rules = fs::read_to_string(&data).unwrap();
     fs::write(&data, format!("local all guarded scram-sha-256\n{rules}")).unwrap();
     let guarded = url.replace("pageviews@", "guarded@");
@@ -118,7 +118,7 @@ fn the_password_from_the_file_is_used_and_may_hold_any_character() {
 }
 
 #[test]
-fn prod_does_not_name_its_server() {
+fn prod_sends_no_server_header() {
     let mut command = binary();
     let app = App::start(
         command
@@ -129,7 +129,7 @@ fn prod_does_not_name_its_server() {
 }
 
 #[test]
-fn no_profile_is_called_deprecated_at_launch() {
+fn the_launch_of_no_profile_mentions_a_deprecation() {
     for profile in ["dev", "prod"] {
         let mut command = binary();
         let app = App::start(

@@ -6,7 +6,7 @@ use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::support;
-use crate::support::engine::{Page, engine};
+use crate::support::engine::{PageName, engine};
 
 #[rocket::async_test]
 async fn concurrent_views_get_different_numbers_and_none_is_lost() {
@@ -18,7 +18,7 @@ async fn concurrent_views_get_different_numbers_and_none_is_lost() {
             tokio::spawn(async move {
                 let mut numbers = Vec::new();
                 for _ in 0..500 {
-                    numbers.push(views.count(Page::home()).await.unwrap());
+                    numbers.push(views.count(PageName::home()).await.unwrap());
                 }
                 numbers
             })
@@ -27,7 +27,7 @@ async fn concurrent_views_get_different_numbers_and_none_is_lost() {
     let mut numbers = HashSet::new();
     for task in tasks {
         let of_task = support::soon("its numbers", task).await.unwrap();
-        assert!(of_task.is_sorted(), "who asks again gets a later number");
+        assert!(of_task.is_sorted(), "a later view has a later number");
         numbers.extend(of_task);
     }
     assert_eq!(numbers, (1..=4000).collect());
@@ -43,14 +43,15 @@ async fn pages_are_counted_apart_and_by_utc_day() {
     }
     assert_eq!(views.count("b".parse().unwrap()).await.unwrap(), 1);
     let mut admin = support::connect(&url).await;
-    // As if it had all been yesterday; midnight passes, and the count goes on.
+    // These views become yesterday's, as if midnight had passed.
     sqlx::query("UPDATE days SET day = day - 1")
         .execute(&mut admin)
         .await
         .unwrap();
     assert_eq!(views.count("a".parse().unwrap()).await.unwrap(), 4);
     let by_day = "SELECT page, array_agg(views ORDER BY day) FROM (
-            SELECT page, day, lead(views_before, 1, views) OVER (PARTITION BY page ORDER BY day) - views_before AS views
+            SELECT page, day, lead(views_before, 1, views)
+                OVER (PARTITION BY page ORDER BY day) - views_before AS views
             FROM days JOIN pages USING (page)
         ) AS days GROUP BY page ORDER BY page";
     let rows: Vec<(String, Vec<i64>)> = sqlx::query_as(by_day).fetch_all(&mut admin).await.unwrap();

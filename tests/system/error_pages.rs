@@ -28,7 +28,7 @@ async fn errors_are_a_page_for_people_and_json_for_programs() {
         json!({ "type": "about:blank", "title": "Not Found", "status": 404, "detail": null });
     assert_eq!(json, expected);
 
-    // By what it accepts, or where it asks; and with the id by which the request is known.
+    // The Accept header or the address asks for JSON. The id of the request is in the answer.
     let id = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
     for (path, accept) in [
         ("/nowhere", Accept::from(problem.media_type().clone())),
@@ -44,7 +44,7 @@ async fn errors_are_a_page_for_people_and_json_for_programs() {
     }
 }
 
-/// Each status has a page, made by a catcher that the routes of this test call on.
+/// The routes of this test fail with each status, so that its catcher answers.
 #[rocket::async_test]
 async fn every_error_page_renders() {
     #[rocket::get("/fail/<code>")]
@@ -56,7 +56,8 @@ async fn every_error_page_renders() {
         panic!("as a bug would")
     }
     let config = support::config(&support::database().await);
-    let rocket = pageviews::rocket(&config).mount("/", rocket::routes![fail, panics]);
+    let rocket = pageviews::rocket(&config).unwrap();
+    let rocket = rocket.mount("/", rocket::routes![fail, panics]);
     let client = Client::untracked(rocket).await.unwrap();
     for code in [400, 404, 405, 413, 422, 431, 500, 503] {
         let response = client.get(format!("/fail/{code}")).dispatch().await;

@@ -1,13 +1,13 @@
-//! Each view is counted once: the engine on the real server, broken in every way that we know.
+//! Each view is counted once, in whatever way the server or the connection to it breaks.
 
 use std::sync::Arc;
 
-use pageviews::private_postgres::PrivatePostgres;
+use private_postgres::PrivatePostgres;
 use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::common::{eventually, signal};
-use crate::support::engine::{Page, engine, hold_home, release};
+use crate::support::engine::{PageName, engine, hold_home, release};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::visitors::Visitors;
 use crate::support::{self, eventually_async, soon};
@@ -15,18 +15,18 @@ use crate::support::{self, eventually_async, soon};
 #[rocket::async_test]
 async fn of_256_clients_on_many_pages_each_gets_its_own_number() {
     let url = support::database().await;
-    let load = Visitors::start(&[engine(&url).await], 256);
-    load.goes_on(50_000).await;
-    assert_eq!(load.add_up(&url).await, 0);
+    let visitors = Visitors::start(&[engine(&url).await], 256);
+    visitors.go_on(50_000).await;
+    assert_eq!(visitors.add_up(&url).await, 0);
 }
 
 #[rocket::async_test]
 async fn three_replicas_share_a_database_without_a_deadlock() {
     let url = support::database().await;
     let replicas = join_all([engine(&url), engine(&url), engine(&url)]).await;
-    let load = Visitors::start(&replicas, 96);
-    load.goes_on(30_000).await;
-    assert_eq!(load.add_up(&url).await, 0);
+    let visitors = Visitors::start(&replicas, 96);
+    visitors.go_on(30_000).await;
+    assert_eq!(visitors.add_up(&url).await, 0);
     let deadlocks: i64 = sqlx::query_scalar(
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
     )
@@ -40,25 +40,26 @@ async fn three_replicas_share_a_database_without_a_deadlock() {
 async fn connections_terminated_200_times_cost_no_view() {
     let url = support::database().await;
     let replicas = join_all([engine(&url), engine(&url)]).await;
-    let load = Visitors::start(&replicas, 32);
+    let visitors = Visitors::start(&replicas, 32);
     let mut admin = support::connect(&url).await;
     let mut terminated = 0;
     for _ in 0..10_000 {
-        // One, both or neither, each at a random moment of its statement.
+        // Ends one connection, both or neither, at a random moment of a statement.
         let found = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE application_name = 'pageviews' AND datname = current_database() AND random() < 0.5",
+             WHERE application_name = 'pageviews' AND datname = current_database()
+             AND random() < 0.5",
         );
         terminated += found.fetch_all(&mut admin).await.unwrap().len();
-        load.goes_on(1).await;
+        visitors.go_on(1).await;
         if terminated >= 200 {
             break;
         }
     }
     assert!(terminated >= 200, "{terminated}");
-    load.goes_on(100).await;
+    visitors.go_on(100).await;
     assert_eq!(
-        load.add_up(&url).await,
+        visitors.add_up(&url).await,
         0,
         "acknowledged = counted = attempted"
     );
@@ -76,12 +77,13 @@ async fn a_server_killed_20_times_under_load_loses_nothing() {
     killed(20).await;
 }
 
+/// Kills the server `times` times with -9, while 32 visitors come.
 async fn killed(times: usize) {
     let server = Arc::new(PrivatePostgres::ephemeral().unwrap());
     let url = server.url("pageviews");
-    let load = Visitors::start(&[engine(&url).await], 32);
+    let visitors = Visitors::start(&[engine(&url).await], 32);
     for _ in 0..times {
-        load.goes_on(500).await;
+        visitors.go_on(500).await;
         let server = server.clone();
         let restarted = tokio::task::spawn_blocking(move || {
             signal(server.processes().unwrap()[0], "KILL");
@@ -89,9 +91,9 @@ async fn killed(times: usize) {
         });
         soon("the restart", restarted).await.unwrap();
     }
-    load.goes_on(500).await;
+    visitors.go_on(500).await;
     assert_eq!(
-        load.add_up(&url).await,
+        visitors.add_up(&url).await,
         0,
         "the server was back within the deadline"
     );
@@ -105,10 +107,10 @@ async fn a_connection_cut_before_inside_and_after_the_commit_counts_once() {
     let mut expected = 0;
     for cut in Cut::ALL.repeat(4) {
         expected += 1;
-        assert_eq!(views.count(Page::home()).await, Ok(expected));
+        assert_eq!(views.count(PageName::home()).await, Ok(expected));
         let cuts = proxy.arm(cut);
         expected += 1;
-        assert_eq!(views.count(Page::home()).await, Ok(expected), "{cut:?}");
+        assert_eq!(views.count(PageName::home()).await, Ok(expected), "{cut:?}");
         assert_eq!(proxy.cuts(), cuts + 1, "{cut:?} happened");
     }
     assert_eq!(support::counted(&url, "/").await, expected);
@@ -118,18 +120,18 @@ async fn a_connection_cut_before_inside_and_after_the_commit_counts_once() {
 async fn connections_cut_at_random_under_load_cost_no_view() {
     let url = support::database().await;
     let proxy = Proxy::to(&url).await;
-    let load = Visitors::start(&[engine(&proxy.url).await], 64);
+    let visitors = Visitors::start(&[engine(&proxy.url).await], 64);
     for cut in Cut::ALL.repeat(20) {
         let cuts = proxy.arm(cut);
         eventually_async("the cut", async || {
-            load.goes_on(1).await;
+            visitors.go_on(1).await;
             proxy.cuts() > cuts
         })
         .await;
     }
-    load.goes_on(100).await;
+    visitors.go_on(100).await;
     assert_eq!(
-        load.add_up(&url).await,
+        visitors.add_up(&url).await,
         0,
         "acknowledged = counted = attempted"
     );
@@ -144,26 +146,26 @@ async fn a_lock_held_beyond_the_timeouts_is_waited_for() {
         .await
         .unwrap();
     let holder = hold_home(&url).await;
-    let load = Visitors::start(std::slice::from_ref(&views), 16);
-    // When lock_timeout has passed, which is shorter than the deadline, the first batch fails.
+    let visitors = Visitors::start(std::slice::from_ref(&views), 16);
+    // The first batch fails after lock_timeout, which is shorter than a view's deadline.
     eventually_async("the batch fails", async || {
-        views.readiness().heard().is_err()
+        views.readiness().last_known().is_err()
     })
     .await;
     release(holder).await;
-    load.goes_on(1_000).await;
-    assert_eq!(load.add_up(&url).await, 0);
+    visitors.go_on(1_000).await;
+    assert_eq!(visitors.add_up(&url).await, 0);
 }
 
 #[rocket::async_test]
-async fn a_database_that_was_restored_is_counted_in_again() {
+async fn counting_goes_on_in_a_restored_database() {
     let url = support::database().await;
     let views = engine(&url).await;
-    assert_eq!(views.count(Page::home()).await, Ok(1));
-    // As an older backup would have it: the writer is not known, the count is lower.
+    assert_eq!(views.count(PageName::home()).await, Ok(1));
+    // An older backup does not know this writer.
     sqlx::raw_sql("DELETE FROM writers")
         .execute(&mut support::connect(&url).await)
         .await
         .unwrap();
-    assert_eq!(views.count(Page::home()).await, Ok(2));
+    assert_eq!(views.count(PageName::home()).await, Ok(2));
 }

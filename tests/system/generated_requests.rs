@@ -1,5 +1,5 @@
-//! Ten thousand requests that nobody thought of, at the real binary: each has an answer that is well-formed and holds nothing that the
-//! request put there, and the counts at the end are those that were acknowledged.
+//! Ten thousand random requests to the real binary. Each answer is well-formed and repeats nothing
+//! of its request, and the counts at the end are the acknowledged ones.
 
 mod connection;
 mod requests;
@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
-use pageviews::templates::thousands;
+use pageviews::number::thousands;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use rocket::serde::json::{self, Value};
@@ -20,7 +20,7 @@ use crate::support::{self, App, binary, wait};
 
 const CASES: u32 = 10_000;
 
-/// All that an answer may have.
+/// The headers that an answer may have.
 const HEADERS: [&str; 20] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -44,7 +44,7 @@ const HEADERS: [&str; 20] = [
     "x-frame-options",
 ];
 
-/// The elements of a picture and their attributes, without what they say.
+/// The elements of a picture and their attributes, without texts and values.
 fn shape(picture: &Document<'_>) -> Vec<String> {
     let named = |node: Node<'_, '_>| {
         let attributes: Vec<_> = node
@@ -64,11 +64,11 @@ fn shape(picture: &Document<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What is known of the application after all that it answered.
+/// What the answers so far say about the application.
 #[derive(Default)]
 struct Known {
     counts: BTreeMap<String, i64>,
-    /// Of badges with a label, and without.
+    /// The shapes of badges without a label (`true`) and with one.
     shapes: BTreeMap<bool, Vec<String>>,
     problems: HashSet<String>,
 }
@@ -123,7 +123,7 @@ impl Known {
         Ok(())
     }
 
-    /// Adds the views of a page that were counted just now, and returns how many it has.
+    /// Adds the views that an answer acknowledged, and returns how many the page has.
     fn viewed(&mut self, page: &str, counted: i64) -> i64 {
         let known = self.counts.entry(page.into()).or_default();
         *known += counted;
@@ -156,19 +156,19 @@ impl Known {
     }
 }
 
-/// What `body` should have been, and is not.
+/// The error for a `body` that cannot be parsed.
 fn fail(problem: impl Display, body: &str) -> TestCaseError {
     TestCaseError::fail(format!("{problem}: {body}"))
 }
 
 #[test]
-fn each_has_an_answer_and_leaves_no_trace_but_its_count() {
+fn each_request_has_an_answer_and_leaves_no_trace_but_its_count() {
     let url = wait(support::database());
     let mut app = App::start(
         binary()
             .env("DATABASE_URL", &url)
             .env("ROCKET_PAGES", r#"["readme", "blog/*"]"#)
-            // Four lines for each request are of no use here.
+            // Else the log has four lines for each request.
             .env("ROCKET_LOG_LEVEL", "critical"),
     );
     app.wait_ready();
@@ -215,6 +215,6 @@ fn each_has_an_answer_and_leaves_no_trace_but_its_count() {
         "hardly any was counted: {counts:?}"
     );
     assert!(app.is_running(), "it ended");
-    let log = app.log().join("\n") + &app.stderr();
+    let log = app.log().join("\n") + app.stderr().as_str();
     assert!(!log.contains("panicked"), "{log}");
 }

@@ -1,8 +1,8 @@
-//! What was counted, read back: by day, on the page and from the database.
+//! The views by day, from the database and on the page.
 
+use pageviews::counter::history::{self, DAYS};
 use pageviews::database::Db;
-use pageviews::page::Page;
-use pageviews::views::history::{DAYS, history};
+use pageviews::page::PageName;
 
 use rocket::futures::future::join_all;
 use rocket_db_pools::Database;
@@ -10,7 +10,7 @@ use rocket_db_pools::Database;
 use crate::common::answer::value;
 use crate::support;
 
-/// Gives `/` a history: 5 views 40 days ago, 10 views 3 days ago, 2 yesterday.
+/// Gives the page `/` 5 views 40 days ago, 10 views 3 days ago and 2 views yesterday.
 async fn with_history(url: &str) {
     sqlx::raw_sql(
         "INSERT INTO pages VALUES ('/', 17);
@@ -27,7 +27,7 @@ async fn days_add_up_and_those_without_a_view_are_there() {
     let url = support::database().await;
     let client = support::client(&url).await;
     let read = async || {
-        history(&mut support::connect(&url).await, &Page::home())
+        history::read(&mut support::connect(&url).await, &PageName::home())
             .await
             .unwrap()
     };
@@ -57,7 +57,7 @@ async fn the_page_shows_today_and_thirty_days() {
     for today in 1..=3 {
         let html = support::page(&client).await;
         assert_eq!(support::number(&html), 17 + today);
-        // The number of today is exact, also while the chart is not drawn anew.
+        // Today's number is exact although the chart is drawn only once a second.
         assert_eq!(value(&html, "today"), Some(today), "{html}");
         assert_eq!(html.matches("<tr><th>").count() - 1, DAYS);
         for part in [r#"<svg"#, r#"role="img""#, "<title", "<desc", "<caption>"] {
@@ -72,7 +72,8 @@ async fn the_page_weighs_less_than_12_kb() {
     let client = support::client(&url).await;
     sqlx::raw_sql(
         "INSERT INTO pages VALUES ('/', 999999999999999);
-         INSERT INTO days SELECT '/', (now() AT TIME ZONE 'UTC')::date - ago, 999999999999999 - ago * 98765432100::bigint
+         INSERT INTO days SELECT '/', (now() AT TIME ZONE 'UTC')::date - ago,
+             999999999999999 - ago * 98765432100::bigint
          FROM generate_series(0, 40) AS ago",
     )
     .execute(&mut support::connect(&url).await)
@@ -96,7 +97,7 @@ async fn the_page_weighs_less_than_12_kb() {
 async fn without_its_history_the_page_still_counts() {
     let url = support::database().await;
     let client = support::client(&url).await;
-    // Whoever reads the history waits for a connection in vain; who counts has one that nothing else uses.
+    // Reading the history finds no free connection. Counting has a connection of its own.
     let db = Db::fetch(client.rocket()).unwrap();
     let all = (0..db.options().get_max_connections()).map(|_| db.acquire());
     let held = support::soon("all connections", join_all(all)).await;
@@ -106,7 +107,7 @@ async fn without_its_history_the_page_still_counts() {
     assert!(!html.contains("<svg"), "{html}");
     assert_eq!(value(&html, "today"), None, "{html}");
     drop(held);
-    // Tried again soon, for whoever comes then.
+    // The application tries again soon.
     support::eventually_async("the chart", async || {
         support::page(&client).await.contains("<svg")
     })

@@ -1,4 +1,4 @@
-//! The page, in-process: what counts, what does not, and what each answer holds.
+//! The counted page: which requests count, and what the answers hold.
 
 use rocket::http::{Header, Method, Status};
 use rocket::local::asynchronous::Client;
@@ -13,7 +13,7 @@ async fn visit(client: &Client) -> i64 {
 }
 
 #[rocket::async_test]
-async fn a_visit_counts_and_says_who_answered() {
+async fn a_visit_counts_and_shows_the_replica_and_the_database() {
     let url = support::database().await;
     let client = support::client(&url).await;
     assert_eq!(visit(&client).await, 1);
@@ -98,7 +98,7 @@ async fn only_visits_count() {
             .header(Header::new("Sec-Purpose", purpose))
             .dispatch()
             .await;
-        // Anything but success makes the browser ask again when the visit is real.
+        // After an error the browser asks again when the visitor really comes.
         assert_eq!(response.status(), Status::ServiceUnavailable);
         assert_eq!(
             response.headers().get_one("Cache-Control"),

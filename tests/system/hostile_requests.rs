@@ -1,4 +1,4 @@
-//! Requests that no browser sends: the right refusal, nothing counted, no panic.
+//! Requests that no browser sends are refused: they count nothing and cause no panic.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use crate::support::{self, App, wait};
 fn status(app: &App, request: &[u8]) -> Option<u16> {
     let mut stream = TcpStream::connect(&app.address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    // The application may answer and hang up before it has read everything.
+    // The application may answer and close the connection before it has read everything.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -20,7 +20,7 @@ fn status(app: &App, request: &[u8]) -> Option<u16> {
 }
 
 #[test]
-fn each_is_refused_and_none_is_counted() {
+fn each_hostile_request_is_refused_and_none_is_counted() {
     let url = wait(support::database());
     let app = App::on(&url);
     app.wait_ready();

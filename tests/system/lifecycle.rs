@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::common::{eventually, signal};
 use crate::support::{self, App, binary, wait};
 
-/// All that an orderly end may take.
+/// The time that an orderly end may take.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 #[test]
-fn terminated_under_load_it_ends_in_time_and_the_count_goes_on() {
+fn terminated_under_load_the_program_ends_in_time_and_the_count_goes_on() {
     let url = wait(support::database());
     let mut app = App::on(&url);
     app.wait_ready();
@@ -51,7 +51,7 @@ fn terminated_under_load_it_ends_in_time_and_the_count_goes_on() {
     assert_eq!(again.visit(), counted + 1);
 }
 
-/// The numbers of the visits that were answered before the application stopped.
+/// Visits until the application stops, and returns the numbers.
 fn visit_until_refused(app: &App) -> Vec<i64> {
     let mut numbers = Vec::new();
     while let Ok(answer) = minreq::get(app.url("/")).with_timeout(10).send() {
@@ -64,7 +64,7 @@ fn visit_until_refused(app: &App) -> Vec<i64> {
 }
 
 #[test]
-fn interrupted_or_terminated_it_ends_in_time_with_or_without_its_database() {
+fn a_signal_ends_the_program_in_time_with_or_without_its_database() {
     for (name, url) in [
         ("INT", wait(support::database())),
         ("TERM", "postgres://nobody@127.0.0.1:1/nothing".into()),

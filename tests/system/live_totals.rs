@@ -1,4 +1,4 @@
-//! Totals as they change, from whichever replica, and what that costs.
+//! Open streams show each new total, whichever replica counted, at little cost.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,12 +19,12 @@ fn a_view_counted_by_one_replica_shows_on_the_other() {
     one.wait_ready();
     other.wait_ready();
     let mut stream = Stream::open(&other.url("/live"));
-    assert_eq!(stream.next(), Some(0), "what it is now comes at once");
+    assert_eq!(stream.next(), Some(0), "the current total comes at once");
     for number in 1..=3 {
         assert_eq!(one.visit(), number);
         stream.until(number);
     }
-    // Whoever comes later begins where the count is, and all hear of the same.
+    // A later stream begins with the current total, and both streams get the next one.
     let mut late = Stream::open(&other.url("/live"));
     assert_eq!(late.next(), Some(3));
     assert_eq!(other.visit(), 4);
@@ -48,12 +48,12 @@ fn each_stream_follows_one_page_that_is_counted() {
     assert_eq!(app.visit(), 1);
     home.until(1);
     app.get("/badge/blog/a.svg");
-    assert_eq!(blog.next(), Some(1), "and nothing of the other page's");
+    assert_eq!(blog.next(), Some(1), "and no message about the other page");
     assert_eq!(wait(support::rows(&url)), 2);
 }
 
 #[test]
-fn who_looked_and_left_leaves_nobody_listening() {
+fn after_the_last_stream_closes_nothing_listens() {
     let url = wait(support::database());
     let app = App::on(&url);
     app.wait_ready();
@@ -73,7 +73,7 @@ fn who_looked_and_left_leaves_nobody_listening() {
     assert_eq!(stream.next(), Some(0));
     assert_eq!(listeners(), 1);
     drop(stream);
-    // While the page goes on being viewed, which is what nobody is to be told of.
+    // The page is still viewed meanwhile, though nobody follows it.
     eventually("the end of listening", || {
         app.visit();
         listeners() == 0
@@ -101,14 +101,14 @@ fn many_views_are_a_few_messages() {
         }
         reader.join().unwrap()
     });
-    // Four a second, and the first.
+    // At most four messages a second, and the first one.
     let most = begun.elapsed().as_millis() / 250 + 1;
     assert!(messages <= most, "{messages} messages, at most {most}");
 }
 
 #[test]
-fn it_goes_on_after_the_database_was_away() {
-    let server = pageviews::private_postgres::PrivatePostgres::ephemeral().unwrap();
+fn streams_go_on_after_the_database_was_away() {
+    let server = private_postgres::PrivatePostgres::ephemeral().unwrap();
     let app = App::on(server.url("pageviews"));
     app.wait_ready();
     let mut stream = Stream::open(&app.url("/live"));
@@ -122,7 +122,7 @@ fn it_goes_on_after_the_database_was_away() {
 }
 
 #[test]
-fn open_streams_do_not_delay_the_end() {
+fn open_streams_do_not_delay_the_programs_end() {
     let mut app = App::on(wait(support::database()));
     app.wait_ready();
     let mut streams: Vec<_> = (0..50).map(|_| Stream::open(&app.url("/live"))).collect();
@@ -134,7 +134,7 @@ fn open_streams_do_not_delay_the_end() {
     for stream in &mut streams {
         while stream.next().is_some() {}
     }
-    // By themselves, and not cut off after Rocket's grace of 2 s, which it waits for whenever a connection is open.
+    // The streams end by themselves. Else Rocket would cut them off after a grace period of 2 s.
     assert!(
         begun.elapsed() < Duration::from_millis(1_500),
         "{:?}",
@@ -148,10 +148,10 @@ fn open_streams_do_not_delay_the_end() {
     );
 }
 
-/// `count` streams on one connection, as Caddy opens them, each of which has got its first message.
+/// Opens `count` streams on one connection, as Caddy does, and reads the first message of each.
 async fn open_as_caddy(app: &App, count: usize) -> (SendRequest<Bytes>, Vec<h2::RecvStream>) {
     let socket = tokio::net::TcpStream::connect(&app.address).await.unwrap();
-    // The larger the window, the more small frames may wait to be read before the client thinks that it is attacked.
+    // With a small window the client takes many small unread frames for an attack.
     let (client, connection) = h2::client::Builder::new()
         .initial_connection_window_size(16 << 20)
         .handshake(socket)
@@ -187,7 +187,7 @@ async fn a_thousand_streams_cost_less_than_32_mib() {
         let kib = line.split_whitespace().nth(1).unwrap();
         kib.parse::<i64>().unwrap()
     };
-    // What the first requests need once is not the streams' cost.
+    // The first requests allocate memory that later ones reuse.
     drop(open_as_caddy(&app, 50).await);
     app.visit();
     let before = memory();
@@ -205,7 +205,7 @@ async fn a_thousand_streams_cost_less_than_32_mib() {
 }
 
 #[test]
-fn who_does_not_read_costs_nothing_and_misses_only_what_is_old() {
+fn a_slow_reader_misses_only_old_totals() {
     let app = App::on(wait(support::database()));
     app.wait_ready();
     let mut lazy = Stream::open(&app.url("/live"));
@@ -213,7 +213,7 @@ fn who_does_not_read_costs_nothing_and_misses_only_what_is_old() {
     for _ in 0..300 {
         app.visit();
     }
-    // It was told a few numbers meanwhile, each newer than the one before, and ends with the newest.
+    // The stream holds some of the totals, in order, and ends with the newest.
     let mut last = 0;
     while last != 300 {
         let next = lazy.next().unwrap();

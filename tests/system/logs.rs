@@ -1,25 +1,25 @@
-//! The log in production: one JSON object per line, outages and failures in it, and no visitor.
+//! The log in production has one JSON object per line. It holds outages and failures, but nothing
+//! that a visitor made up.
 
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use pageviews::config::Profile;
 use pageviews::logging;
-use pageviews::private_postgres::PrivatePostgres;
+use private_postgres::PrivatePostgres;
 use rocket::serde::json::{self, Value};
 
 use crate::common::{eventually, signal};
 use crate::support::{self, App, ask, deployed, wait};
 
-/// A test that holds a program for seconds, as the test program calls it. The program would run
-/// on without its database and without a reader of its log.
-pub const LONG: &str = "logs::in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor";
+/// The full name of a test that holds a program for seconds. The program would run on without its
+/// database and without a reader of its log.
+pub const LONG: &str = "logs::the_log_of_an_outage_is_json_and_holds_no_visitor";
 
 const ID: &str = "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab";
 
-/// The log, each line of which must be an object of the form that Caddy's have.
+/// The log. Each line must be a JSON object of the same form as Caddy's.
 fn log(app: &App) -> Vec<Value> {
     let parse = |line: &String| {
         let object: Value = json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -49,14 +49,14 @@ fn parts(answer: &str) -> (&str, &str) {
 }
 
 #[test]
-fn in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor() {
+fn the_log_of_an_outage_is_json_and_holds_no_visitor() {
     let server = PrivatePostgres::ephemeral().unwrap();
     let mut app = App::start(&mut deployed(&server.url("pageviews")));
     app.wait_ready();
     assert_eq!(app.visit(), 1);
     let of_outage = |line: &Value| says(line, "target", "pageviews::database");
     assert!(!log(&app).iter().any(|line| line["level"] == "error"));
-    // Noted, as it may have begun without its database.
+    // There may be some already, if the program was faster than its database.
     let before = log(&app).iter().filter(|line| of_outage(line)).count();
 
     server.stop().unwrap();
@@ -69,7 +69,7 @@ fn in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor() {
     server.restart().unwrap();
     app.wait_ready();
     assert_eq!(app.visit(), 2);
-    // What visitors make up is theirs alone.
+    // None of this may reach the log.
     for path in ["/secret-1", "/%ff%fe", "/<secret-2>", "/%"] {
         ask(&app, path, "X-Odd: \u{fffd}");
     }
@@ -100,12 +100,15 @@ fn in_prod_the_log_is_json_and_an_outage_is_in_it_but_no_visitor() {
     assert_eq!(app.stderr(), "");
 }
 
-/// The templates, with a page that breaks when it is rendered.
+/// The templates, with a fragment that fails at the numbers from 3 on. The numbers that the program
+/// tries at start are others.
 fn broken_templates() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     support::copy_templates(folder.path());
-    let home = folder.path().join("home.html.j2");
-    fs::write(home, "{{ number }} {{ nobody_defined_this }}").unwrap();
+    let count = folder.path().join("count.html.j2");
+    let fragment = r#"<data id="views" value="{{ number }}">{{ number }}</data>
+        {%- if 2 < number < 1000 %}{{ nobody_defined_this }}{% endif %}"#;
+    fs::write(count, fragment).unwrap();
     folder
 }
 
@@ -118,14 +121,15 @@ fn in_folder(templates: &Path, url: &str) -> App {
 /// The lines about requests that failed.
 fn failures(app: &App) -> Vec<Value> {
     let mut lines = log(app);
-    lines.retain(|line| line["target"] == "pageviews::errors");
+    lines.retain(|line| line["target"] == "pageviews::web::error");
     lines
 }
 
 #[test]
-fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
+fn a_failed_request_has_one_line_in_the_log_and_its_id_on_the_page() {
     let templates = broken_templates();
     let mut app = in_folder(templates.path(), &wait(support::database()));
+    assert_eq!((app.visit(), app.visit()), (1, 2));
     let answer = ask(&app, "/?secret", &format!("X-Request-Id: {ID}"));
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     let (headers, body) = parts(&answer);
@@ -148,7 +152,7 @@ fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
         (&"GET".into(), &"/".into())
     );
     assert_eq!(line["status"], 500);
-    let cause = |line: &Value| says(line, "msg", "home") && says(line, "target", "templates");
+    let cause = |line: &Value| says(line, "msg", "count") && says(line, "target", "templates");
     assert!(
         log(&app).iter().any(cause),
         "the cause is missing: {:?}",
@@ -161,7 +165,7 @@ fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
         );
     }
 
-    // Without an id of Caddy's form the page refers to nothing.
+    // Without a valid id the page shows no reference.
     let plain = ask(&app, "/", "X: y");
     assert!(plain.starts_with("HTTP/1.1 500 "), "{plain}");
     eventually("the failure in the log", || failures(&app).len() == 2);
@@ -179,10 +183,10 @@ fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
         eventually("the failure in the log", || failures(&app).len() == known);
         assert_eq!(failures(&app)[known - 1]["request_id"], "");
     }
-    // A line break inside is no header at all.
+    // A line break inside makes the header invalid.
     let answer = ask(&app, "/", &format!("X-Request-Id: {ID}\r\n folded"));
     assert!(!answer.contains(ID), "{answer}");
-    // The log has no line about this one, so its page refers to none.
+    // The log has no line about this request, so its page shows no reference.
     let answer = ask(&app, "/nowhere", &format!("X-Request-Id: {ID}"));
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     assert!(!parts(&answer).1.contains(ID), "{answer}");
@@ -195,9 +199,7 @@ fn a_request_that_fails_is_one_line_which_its_page_refers_to() {
 #[ignore = "a_panic_is_one_line runs it"]
 #[should_panic(expected = "as a bug would")]
 fn panics_as_a_bug_would() {
-    let mut config = support::config("postgres://nobody@127.0.0.1:1/nothing");
-    config.profile = Profile::Prod;
-    logging::init(&config);
+    logging::init(logging::Format::Json, log::LevelFilter::Warn);
     panic!("as a bug would,\nin \"two\" lines");
 }
 
@@ -218,7 +220,7 @@ fn a_panic_is_one_line() {
     let [line] = panics[..] else {
         panic!("{said}");
     };
-    // libtest has begun a line, with the name of the test.
+    // libtest has written the test's name at the beginning of the line.
     let object: Value = json::from_str(&line[line.find('{').unwrap()..]).unwrap();
     assert_eq!(object["level"], "error");
     assert!(says(&object, "msg", "as a bug would, in \"two\" lines"));

@@ -1,13 +1,14 @@
 //! The application on a real PostgreSQL: in-process, and as the real binary behind a real socket.
 //!
-//!     cargo test --test system                    # a few minutes
-//!     cargo test --test system -- --ignored       # the long proofs, and what needs other tools
+//!     cargo test --test system                   # two minutes
+//!     cargo test --test system -- --ignored      # the long proofs: ten minutes more
 //!
-//! PostgreSQL's programs must be installed. The tests start a server of their own with them.
+//! The tests start a PostgreSQL server of their own, whose programs must be installed.
+//! `api_description` also needs schemathesis, which `.ci/schemathesis.sh` installs below `target/`.
 
-// Every test needs a real server.
+// Every test needs a real server of PostgreSQL.
 #![cfg(feature = "private-postgres")]
-// A test that cannot go on is a test that fails.
+// A panic fails the test, as it should.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ mod configuration;
 mod counting;
 mod error_pages;
 mod exactly_once;
+mod export;
 mod generated_requests;
 mod history;
 mod home;
@@ -38,6 +40,8 @@ mod readiness;
 mod supervision;
 mod support;
 mod table_size;
+mod templates;
+mod unlisted_pages;
 mod waiting_views;
 mod wrong_settings;
 

@@ -1,4 +1,4 @@
-//! The metrics say what was done.
+//! The metrics count what was done.
 
 mod exposition;
 
@@ -15,7 +15,7 @@ use crate::support::{self, App, ask, deployed, wait};
 const REQUESTS: &str = "pageviews_http_request_duration_seconds_count";
 
 #[test]
-fn the_metrics_are_what_was_done() {
+fn the_metrics_are_the_numbers_of_what_was_done() {
     let url = wait(support::database());
     let app = App::start(&mut deployed(&url));
     app.wait_ready();
@@ -52,7 +52,7 @@ fn the_metrics_are_what_was_done() {
         assert_eq!(before.get(series), value, "{series}");
     }
     assert!(before.get("pageviews_pool_connections_limit") >= 1.);
-    // The question whether it is ready took one, which may be on its way back.
+    // The readiness check took one, which may not be back in the pool yet.
     let connections = ["idle", "used"]
         .map(|state| before.get(&format!(r#"pageviews_pool_connections{{state="{state}"}}"#)));
     assert_eq!(connections.iter().sum::<f64>(), 1.);
@@ -95,7 +95,7 @@ fn the_metrics_are_what_was_done() {
         ))
     };
     assert_eq!(requests("/", 200), 100.);
-    // Nothing was refused to a visitor: there was none.
+    // A prefetch is no view, so no view was refused.
     assert_eq!(requests("/", 503), 1.);
     assert_eq!(
         after.get(r#"pageviews_views_refused_total{reason="not_ready"}"#),
@@ -103,7 +103,7 @@ fn the_metrics_are_what_was_done() {
     );
     assert!(requests("none", 404) >= 30.);
     assert_eq!(requests("/style.css", 200), 1.);
-    // As soon as it had begun.
+    // A stream is counted as soon as it begins.
     assert_eq!(requests("/live/<page..>", 200), 1.);
     assert_eq!(requests("/metrics", 200), 1., "the one before this");
     assert_eq!(
@@ -132,7 +132,7 @@ fn a_batch_whose_outcome_was_lost_is_in_the_metrics() {
         assert_eq!(app.visit(), expected);
     };
     for cut in [Cut::AfterCommit, Cut::Before, Cut::AfterCommit] {
-        // The proxy knows a batch by a statement that was prepared before.
+        // The proxy recognises a batch by a statement that was prepared before.
         visit();
         proxy.arm(cut);
         visit();
@@ -146,7 +146,7 @@ fn a_batch_whose_outcome_was_lost_is_in_the_metrics() {
         ))
     };
     assert_eq!((outcome("committed"), outcome("repeated")), (2., 1.));
-    // Each view once.
+    // Each view was counted once.
     assert_eq!(metrics.get("pageviews_views_total"), 6.);
     assert_eq!(wait(support::counted(&url, "/")), 6);
 }
@@ -157,7 +157,7 @@ fn refusals_and_the_database_away_are_in_the_metrics() {
     for _ in 0..3 {
         assert_eq!(app.get("/").status_code, 503);
     }
-    // Who only reads has no view that could be refused.
+    // Reading is no view, so none was refused.
     assert_eq!(app.get("/api/pages/").status_code, 503);
     let metrics = Metrics::of(&app);
     assert_eq!(

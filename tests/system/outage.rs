@@ -1,22 +1,23 @@
-//! The database absent, appearing, killed and back: requests are answered in time and nothing is lost.
+//! While the database is absent, killed or hanging, requests are answered in time and no view is
+//! lost.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pageviews::private_postgres::PrivatePostgres;
+use private_postgres::PrivatePostgres;
 
 use crate::SOON;
 use crate::common::{eventually, header, signal};
 use crate::support::{self, App, binary};
 
-/// What a page may take without a database: the deadline of a view while that may be restarting, else 3 s.
-/// The rest is for a busy machine.
+/// The time that an answer may take without a database. While the database may be restarting, an
+/// answer takes as long as a view's deadline; one second more is for a busy machine.
 const WHILE_RESTARTING: Duration = Duration::from_millis(6_000 + 1_000);
 const WITHOUT: Duration = Duration::from_millis(3_000);
 
-/// Visits while the database is away.
+/// Visits while the database is away, and is refused.
 fn is_refused(app: &App, within: Duration) {
     let begun = Instant::now();
     let answer = app.get("/");
@@ -28,7 +29,7 @@ fn is_refused(app: &App, within: Duration) {
 }
 
 #[test]
-fn it_starts_without_its_database_and_becomes_ready_when_that_appears() {
+fn the_program_starts_without_its_database_and_becomes_ready_with_it() {
     let server = PrivatePostgres::ephemeral().unwrap();
     server.stop().unwrap();
     let app = App::on(server.url("pageviews"));
@@ -39,11 +40,12 @@ fn it_starts_without_its_database_and_becomes_ready_when_that_appears() {
     assert_eq!(app.visit(), 1);
 }
 
-/// In a cluster visitors come as soon as the port accepts: Caddy knows of a replica before its first health check.
+/// In a cluster visitors come as soon as the port is open: Caddy uses a replica before its first
+/// health check.
 #[test]
-fn the_first_visitor_waits_for_the_first_word_of_the_database() {
+fn the_first_visitor_waits_until_the_database_has_answered() {
     let server = PrivatePostgres::ephemeral().unwrap();
-    // So that no machine is fast enough to connect before the visitor comes.
+    // The program cannot connect before the visitor comes, however fast the machine is.
     let stopped = Stopped::processes(server.processes().unwrap());
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
@@ -95,7 +97,7 @@ fn a_visit_waits_while_the_database_restarts() {
         signal(server.processes().unwrap()[0], "KILL");
         let number = thread::scope(|scope| {
             let visitor = scope.spawn(|| app.visit());
-            // In vain until the last of the killed server's processes has noticed.
+            // This fails until the last process of the killed server has ended.
             eventually("the restart", || server.restart().is_ok());
             visitor.join().unwrap()
         });
@@ -104,7 +106,7 @@ fn a_visit_waits_while_the_database_restarts() {
 }
 
 #[test]
-fn killed_for_good_the_database_is_waited_for_once_and_then_no_more() {
+fn only_the_first_visit_waits_for_a_database_that_stays_away() {
     let server = PrivatePostgres::ephemeral().unwrap();
     let app = App::on(server.url("pageviews"));
     app.wait_ready();
@@ -116,7 +118,7 @@ fn killed_for_good_the_database_is_waited_for_once_and_then_no_more() {
     }
     server.restart().unwrap();
     app.wait_ready();
-    // The visits that were refused were not counted: they were never sent.
+    // The refused visits were never sent to the database.
     assert_eq!(app.visit(), 2);
 }
 

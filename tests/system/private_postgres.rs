@@ -1,4 +1,5 @@
-//! The private PostgreSQL as `cargo run` uses it: through the binary, with no database configured.
+//! The private PostgreSQL that the binary starts when no database is configured, as `cargo run`
+//! does.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -6,11 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::signal;
 use crate::common::skip::skipped;
+use crate::common::{eventually, signal};
 use crate::support::{self, App, binary};
 
-/// A checkout of its own, whose private server keeps its data in `state`.
+/// The binary in a checkout of its own, whose private server keeps its data in `state`.
 fn in_checkout(checkout: &Path, state: &Path) -> Command {
     fs::create_dir_all(checkout).unwrap();
     fs::copy("Rocket.toml", checkout.join("Rocket.toml")).unwrap();
@@ -23,7 +24,7 @@ fn in_checkout(checkout: &Path, state: &Path) -> Command {
     command
 }
 
-/// A folder that every user can enter: the server's user has to, when we are root.
+/// A folder that every user can enter. The tests of root run the server as another user.
 fn open_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
@@ -31,7 +32,7 @@ fn open_folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn it_keeps_its_counts_and_a_crash_blocks_nothing() {
+fn counts_are_kept_and_a_crash_blocks_no_start() {
     let folder = open_folder();
     let checkout = folder.path().join("checkout");
     for (expected, end) in (1..).zip(["TERM", "INT", "KILL", "TERM"]) {
@@ -41,7 +42,7 @@ fn it_keeps_its_counts_and_a_crash_blocks_nothing() {
         signal(app.id(), end);
         app.ended();
     }
-    // Its data is where the binary says; nothing of ours is left running on it.
+    // The data is in the state folder, and no server runs on it.
     let data = fs::read_dir(folder.path().join("pageviews"))
         .unwrap()
         .next()
@@ -49,6 +50,27 @@ fn it_keeps_its_counts_and_a_crash_blocks_nothing() {
         .unwrap()
         .path();
     assert!(!data.join("data/postmaster.pid").exists());
+}
+
+#[test]
+fn the_first_start_says_where_it_serves_in_a_few_lines() {
+    let folder = open_folder();
+    let app = App::start(&mut in_checkout(&folder.path().join("new"), folder.path()));
+    let is_ready = |line: &String| line.starts_with("database pageviews is ready");
+    eventually("the database", || app.log().iter().any(is_ready));
+    let log = app.log();
+    assert_eq!(log.len(), 4, "{log:#?}");
+    for part in [
+        "data in /",
+        "profile dev",
+        app.address.as_str(),
+        "PostgreSQL 1",
+    ] {
+        assert!(
+            log.iter().any(|line| line.contains(part)),
+            "{part} is not in {log:#?}"
+        );
+    }
 }
 
 #[test]
@@ -62,7 +84,7 @@ fn two_checkouts_run_side_by_side() {
 }
 
 #[test]
-fn a_checkout_that_others_cannot_enter_will_do() {
+fn a_checkout_may_be_closed_to_other_users() {
     let folder = open_folder();
     let closed = folder.path().join("closed");
     fs::create_dir(&closed).unwrap();
@@ -73,12 +95,12 @@ fn a_checkout_that_others_cannot_enter_will_do() {
 }
 
 #[test]
-fn an_ordinary_user_can_run_it() {
+fn an_ordinary_user_can_run_the_program() {
     const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
         // This user is an ordinary one, so every other test here proves the same.
         return skipped(
-            "whether an ordinary user can run it",
+            "whether an ordinary user can run the program",
             "only root can become another user; the tests beside this one ran as an ordinary user",
         );
     }

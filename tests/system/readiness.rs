@@ -1,17 +1,21 @@
-//! Whether the program lives and is ready, as orchestrators ask.
+//! `/healthz` and `/readyz`, which orchestrators ask.
 
-use pageviews::database::{Db, NotReady};
-use pageviews::health;
+use std::sync::Arc;
+
+use pageviews::counter::Feed;
+use pageviews::database::{self, NotReady};
+use pageviews::metrics::Metrics;
+use pageviews::page::AllowedPages;
+use pageviews::web::operations;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio;
-use rocket_db_pools::Database;
 
 use crate::support;
-use crate::support::engine::{Settings, Views};
+use crate::support::engine::{Counter, Limits};
 
 #[rocket::async_test]
-async fn health_and_readiness() {
+async fn with_its_database_the_program_is_healthy_and_ready() {
     let client = support::client(&support::database().await).await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(client.get(path).dispatch().await.status(), Status::Ok);
@@ -19,25 +23,29 @@ async fn health_and_readiness() {
 }
 
 #[rocket::async_test]
-async fn without_its_engine_it_is_not_ready() {
+async fn without_its_engine_the_program_is_not_ready() {
     let url = support::database().await;
-    let (views, engine) = Views::new(Settings::default());
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let (counter, engine) = Counter::new(Limits::default(), metrics.clone());
     let counting = tokio::spawn(engine.run(url.parse().unwrap(), std::future::pending()));
     let config = support::config(&url);
-    let rocket = rocket::custom(&config.figment)
-        .attach(Db::init())
-        .attach(health::stage())
-        .manage(views);
+    let rocket = rocket::custom(config.figment())
+        .attach(database::stage(config.database().unwrap()))
+        .attach(operations::stage())
+        .manage(metrics)
+        .manage(AllowedPages::default())
+        .manage(Arc::new(Feed::default()))
+        .manage(counter);
     let client = Client::untracked(rocket).await.unwrap();
-    let readiness = client.rocket().state::<Views>().unwrap().readiness();
+    let readiness = client.rocket().state::<Counter>().unwrap().readiness();
     support::eventually_async("readiness", async || {
         client.get("/readyz").dispatch().await.status() == Status::Ok
     })
     .await;
-    // As a panic would.
+    // A panic would end the engine like this.
     counting.abort();
     assert!(counting.await.is_err());
-    assert_eq!(readiness.heard(), Err(NotReady::Stopped));
+    assert_eq!(readiness.last_known(), Err(NotReady::Stopped));
     let answer = client.get("/readyz").dispatch().await;
     assert_eq!(answer.status(), Status::ServiceUnavailable);
     assert_eq!(answer.into_string().await.unwrap(), "stopped\n");

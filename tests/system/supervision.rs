@@ -1,4 +1,4 @@
-//! The tests leave nothing running, however they end.
+//! The tests leave no program running, however they end.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ fn a_test_that_is_killed_leaves_no_program_behind() {
     });
     signal(tests.child.id(), "KILL");
     tests.child.wait().unwrap();
-    // Whatever has no executable any more has ended.
+    // A process that has ended has no executable any more.
     eventually("the end of the program", || {
         let executable = |pid: &String| fs::read_link(format!("/proc/{pid}/exe"));
         programs.iter().all(|pid| executable(pid).is_err())

@@ -1,5 +1,5 @@
-//! What the tests share: a server with a database for each test, the application in this process,
-//! and the real binary as a child.
+//! What the tests share: a PostgreSQL server with a database for each test, the application in this
+//! process, and the real binary as a child.
 
 mod app;
 pub mod engine;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pageviews::config::{Config, Profile};
-use pageviews::private_postgres::PrivatePostgres;
+use private_postgres::PrivatePostgres;
 use rocket::local::asynchronous::Client;
 use rocket::tokio::time;
 use sqlx::{Connection, PgConnection};
@@ -21,7 +21,7 @@ pub use self::app::{App, ask, binary, copy_templates, deployed, output};
 use crate::SOON;
 use crate::common::answer;
 
-/// One server for all tests of this process. It ends with the process.
+/// One server for all tests of this process. The server ends with the process.
 static SERVER: LazyLock<PrivatePostgres> = LazyLock::new(|| PrivatePostgres::ephemeral().unwrap());
 
 /// The URL of a new, empty database.
@@ -56,13 +56,13 @@ pub async fn eventually_async(what: &str, mut condition: impl AsyncFnMut() -> bo
     }
 }
 
-/// What `future` becomes. Panics after `SOON`.
+/// Waits for `future`. Panics after `SOON`.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = time::timeout(SOON, future).await;
     waited.unwrap_or_else(|_| panic!("waited {SOON:?} in vain: {what}"))
 }
 
-/// How often `page` was counted, asked of the database behind the application's back.
+/// How often `page` was counted, read from the database.
 pub async fn counted(url: &str, page: &str) -> i64 {
     sqlx::query_scalar("SELECT coalesce((SELECT views FROM pages WHERE page = $1), 0)")
         .bind(page)
@@ -79,7 +79,7 @@ pub async fn rows(url: &str) -> i64 {
         .unwrap()
 }
 
-/// How often each page was counted that has a row.
+/// How often each page with a row was counted.
 pub async fn counts(url: &str) -> BTreeMap<String, i64> {
     let rows: Vec<(String, i64)> = sqlx::query_as("SELECT page, views FROM pages")
         .fetch_all(&mut connect(url).await)
@@ -90,19 +90,22 @@ pub async fn counts(url: &str) -> BTreeMap<String, i64> {
 
 /// The configuration of a developer's machine, with the database at `url`.
 pub fn config(url: &str) -> Config {
-    Config::of(Profile::Dev).unwrap().with_database(url)
+    let config = Config::for_profile(Profile::Dev).unwrap();
+    config.with_database_url(url).unwrap()
 }
 
-/// The application in this process, on the database at `url`, ready.
+/// The application in this process, which is ready and uses the database at `url`.
 pub async fn client(url: &str) -> Client {
     client_of(url, &[]).await
 }
 
-/// The same, which counts `pages` besides `/`.
+/// The same application, which also counts `pages`.
 pub async fn client_of(url: &str, pages: &[&str]) -> Client {
     let mut config = config(url);
-    config.figment = config.figment.merge(("pages", pages));
-    let client = Client::untracked(pageviews::rocket(&config)).await.unwrap();
+    let pages: Vec<_> = pages.iter().map(|page| page.to_string()).collect();
+    config.pages = pages.try_into().unwrap();
+    let rocket = pageviews::rocket(&config).unwrap();
+    let client = Client::untracked(rocket).await.unwrap();
     eventually_async("readiness", async || {
         client.get("/readyz").dispatch().await.status().code == 200
     })
@@ -110,7 +113,7 @@ pub async fn client_of(url: &str, pages: &[&str]) -> Client {
     client
 }
 
-/// The page, visited once.
+/// Visits the page and returns its HTML.
 pub async fn page(client: &Client) -> String {
     let answer = client.get("/").dispatch().await;
     answer.into_string().await.unwrap()

@@ -1,4 +1,4 @@
-//! What becomes of views that have to wait: they are counted, refused or given up, and nothing else.
+//! A view that has to wait is counted, refused or given up.
 
 use std::collections::HashSet;
 use std::num::NonZeroU16;
@@ -6,7 +6,9 @@ use std::num::NonZeroU16;
 use rocket::futures::future::join_all;
 use rocket::tokio;
 
-use crate::support::engine::{Page, Settings, Uncounted, engine, engine_with, hold_home, release};
+use crate::support::engine::{
+    CountError, Limits, PageName, engine, engine_with, hold_home, release,
+};
 use crate::support::proxy::Proxy;
 use crate::support::{self, eventually_async, soon};
 
@@ -14,19 +16,19 @@ use crate::support::{self, eventually_async, soon};
 async fn a_full_disk_is_waited_for_and_then_refused() {
     let url = support::database().await;
     let proxy = Proxy::to(&url).await;
-    let settings = Settings {
+    let settings = Limits {
         deadline: NonZeroU16::new(2).unwrap(),
-        ..Settings::default()
+        ..Limits::default()
     };
     let views = engine_with(settings, &proxy.url).await;
-    assert_eq!(views.count(Page::home()).await, Ok(1));
+    assert_eq!(views.count(PageName::home()).await, Ok(1));
     proxy.fill_disk(true);
-    assert_eq!(views.count(Page::home()).await, Err(Uncounted::Late));
+    assert_eq!(views.count(PageName::home()).await, Err(CountError::Late));
     proxy.fill_disk(false);
-    // The refused view was not counted: the server had said no.
+    // The server refused the view's batch, so the view was not counted.
     let mut number = 0;
     eventually_async("a view is counted", async || {
-        let counted = views.count(Page::home()).await;
+        let counted = views.count(PageName::home()).await;
         counted.is_ok_and(|counted| {
             number = counted;
             true
@@ -35,11 +37,11 @@ async fn a_full_disk_is_waited_for_and_then_refused() {
     .await;
     assert_eq!(support::counted(&url, "/").await, number);
     assert!(number <= 3);
-    // Shorter than the deadline, it costs nothing.
+    // A full disk costs no view if it is over before the deadline.
     proxy.fill_disk(true);
     let waiting = tokio::spawn({
         let views = views.clone();
-        async move { views.count(Page::home()).await }
+        async move { views.count(PageName::home()).await }
     });
     let refused = proxy.refusals();
     eventually_async("two attempts", async || proxy.refusals() >= refused + 2).await;
@@ -49,18 +51,19 @@ async fn a_full_disk_is_waited_for_and_then_refused() {
 }
 
 #[rocket::async_test]
-async fn who_hangs_up_before_the_batch_was_sent_is_not_counted() {
+async fn a_visitor_who_leaves_before_the_batch_is_sent_is_not_counted() {
     let url = support::database().await;
     let views = engine(&url).await;
-    assert_eq!(views.count(Page::home()).await, Ok(1));
+    assert_eq!(views.count(PageName::home()).await, Ok(1));
     let holder = hold_home(&url).await;
     let visit = || {
         let views = views.clone();
-        tokio::spawn(async move { views.count(Page::home()).await })
+        tokio::spawn(async move { views.count(PageName::home()).await })
     };
-    // The first is sent, and waits for the lock; the others wait behind it.
+    // The first view is sent and waits for the lock. The others wait for the first.
     let first = visit();
-    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let blocked = "SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()";
     let mut admin = support::connect(&url).await;
     eventually_async("the batch waits", async || {
         let blocked = sqlx::query_scalar::<_, i64>(blocked);
@@ -89,20 +92,20 @@ async fn who_hangs_up_before_the_batch_was_sent_is_not_counted() {
 #[rocket::async_test]
 async fn past_its_bound_the_queue_refuses_at_once() {
     let url = support::database().await;
-    let settings = Settings {
+    let settings = Limits {
         queue: NonZeroU16::new(10).unwrap(),
-        ..Settings::default()
+        ..Limits::default()
     };
     let views = engine_with(settings, &url).await;
-    assert_eq!(views.count(Page::home()).await, Ok(1));
+    assert_eq!(views.count(PageName::home()).await, Ok(1));
     let holder = hold_home(&url).await;
     let visits: Vec<_> = (0..100)
         .map(|_| {
             let views = views.clone();
-            tokio::spawn(async move { views.count(Page::home()).await })
+            tokio::spawn(async move { views.count(PageName::home()).await })
         })
         .collect();
-    // Nobody is answered before the lock is gone, but who is refused.
+    // Only refused visits are answered while the lock is held.
     eventually_async("50 refusals", async || {
         visits.iter().filter(|visit| visit.is_finished()).count() >= 50
     })
@@ -112,7 +115,9 @@ async fn past_its_bound_the_queue_refuses_at_once() {
     let answers = answers.into_iter().map(Result::unwrap);
     let (counted, refused): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
     assert!(
-        refused.iter().all(|answer| *answer == Err(Uncounted::Busy)),
+        refused
+            .iter()
+            .all(|answer| *answer == Err(CountError::Busy)),
         "{refused:?}"
     );
     assert_eq!(support::counted(&url, "/").await, 1 + counted.len() as i64);

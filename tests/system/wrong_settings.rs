@@ -8,7 +8,7 @@ use crate::support::{self, binary};
 
 const SECRET: &str = "hunter2-never-shown";
 
-/// Runs `command`, which must fail with code 1 and one line on stderr that holds all of `parts`.
+/// Runs `command`, which must fail with code 1 and one line on standard error that holds `parts`.
 fn fails(command: &mut Command, parts: &[&str]) {
     let output = support::output(command);
     let (stdout, stderr) = (
@@ -29,7 +29,7 @@ fn fails(command: &mut Command, parts: &[&str]) {
 }
 
 #[test]
-fn what_is_wrong_is_one_line_with_key_origin_and_cure() {
+fn a_wrong_setting_is_one_line_with_key_origin_and_fix() {
     let url = format!("postgres://app:{SECRET}@127.0.0.1:1/x");
     let cases: &[(&str, &str, &[&str])] = &[
         (
@@ -134,7 +134,7 @@ fn what_is_wrong_is_one_line_with_key_origin_and_cure() {
 }
 
 #[test]
-fn a_password_file_that_cannot_serve_is_one_line() {
+fn an_unusable_password_file_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let (missing, empty) = (folder.path().join("missing"), folder.path().join("empty"));
     fs::write(&empty, "\n").unwrap();
@@ -153,7 +153,7 @@ fn a_password_file_that_cannot_serve_is_one_line() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_one_line() {
+fn an_unusable_configuration_file_is_one_line() {
     let cases: &[(&str, &[&str])] = &[
         (
             &format!("[default.databases.pageviews]\nurl = \"postgres://app:{SECRET}@db/x"),

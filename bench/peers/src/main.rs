@@ -1,5 +1,5 @@
-//! The peers of the benchmark: the real application with three more routes. Whatever it does for `/` besides
-//! counting (fairings, catchers, templates, configuration, logging) it does for these too.
+//! The peers of the benchmark: the real application with three more routes. Fairings, catchers,
+//! templates, configuration and logging are the same for `/` and for these.
 
 use std::env;
 use std::process::ExitCode;
@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use pageviews::config::Config;
+use pageviews::counter::history::{Day, History};
 use pageviews::database::Server;
-use pageviews::drawing::{Drawing, Whole};
-use pageviews::views::history::{Day, History};
+use pageviews::web::home::cached_page::{CachedPage, CachedPages, SingleChunk};
 use rocket::response::Debug;
 use rocket::tokio::runtime;
 use rocket::{State, get, routes};
-use rocket_dyn_templates::Metadata;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
@@ -23,15 +22,15 @@ type Result<T, E = Debug<sqlx::Error>> = std::result::Result<T, E>;
 /// Views of the page that no database counts.
 struct InMemory(AtomicI64);
 
-/// No database: what Rocket and the template cost alone, which no counter in this application can beat.
+/// No database: the cost of Rocket and the template alone, which no counter here can beat.
 #[get("/page")]
-fn page(views: &State<InMemory>, templates: Metadata<'_>) -> Whole {
-    render(views.0.fetch_add(1, Ordering::Relaxed) + 1, &templates)
+fn page(views: &State<InMemory>, pages: &State<CachedPages>) -> SingleChunk {
+    render(views.0.fetch_add(1, Ordering::Relaxed) + 1, pages)
 }
 
 /// One UPDATE of one hot row per view.
 #[get("/update")]
-async fn update(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> {
+async fn update(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<SingleChunk> {
     // Not fetch_one: it returns with the first row, which is sent before the commit.
     let rows: Vec<i64> = sqlx::query_scalar(
         "UPDATE pages SET views = views + 1 WHERE page = '/peers/update' RETURNING views",
@@ -39,12 +38,12 @@ async fn update(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> 
     .fetch_all(pool.inner())
     .await?;
     let number = rows.first().copied().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(render(number, &templates))
+    Ok(render(number, pages))
 }
 
 /// One row per view, and a COUNT(*) of them all.
 #[get("/insert")]
-async fn insert(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> {
+async fn insert(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<SingleChunk> {
     let mut connection = pool.acquire().await?;
     sqlx::query("INSERT INTO peer_views (page) VALUES ('/peers/insert')")
         .execute(&mut *connection)
@@ -53,12 +52,12 @@ async fn insert(pool: &State<PgPool>, templates: Metadata<'_>) -> Result<Whole> 
         .fetch_one(&mut *connection)
         .await?;
     drop(connection);
-    Ok(render(number, &templates))
+    Ok(render(number, pages))
 }
 
-/// The page as ours is, but that its history is made up, and drawn once.
-fn render(number: i64, templates: &Metadata<'_>) -> Whole {
-    static DRAWING: OnceLock<Drawing> = OnceLock::new();
+/// The page of the application, with a history that is made up and drawn once.
+fn render(number: i64, pages: &CachedPages) -> SingleChunk {
+    static PAGE: OnceLock<CachedPage> = OnceLock::new();
     let draw = || {
         let day = |day: i64| Day {
             day: format!("2026-10-{day:02}"),
@@ -72,9 +71,13 @@ fn render(number: i64, templates: &Metadata<'_>) -> Whole {
             name: "pageviews".into(),
             version: "15".into(),
         };
-        Drawing::of(Some(&history), &database, "peers", templates).expect("the templates render")
+        pages
+            .draw(Some(&history), &database)
+            .expect("the templates render")
     };
-    DRAWING.get_or_init(draw).page(number)
+    PAGE.get_or_init(draw)
+        .with_number(number)
+        .expect("the template renders")
 }
 
 fn main() -> ExitCode {
@@ -107,6 +110,7 @@ fn serve() -> Result<(), String> {
             .connect_lazy(&url)
             .map_err(|e| e.to_string())?;
         let rocket = pageviews::rocket(&config)
+            .map_err(|e| e.to_string())?
             .manage(InMemory(AtomicI64::new(0)))
             .manage(pool)
             .mount("/peers", routes![page, update, insert]);

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as the application speaks it, with nothing between the request and the socket.
+//! As much HTTP/1.1 as the application speaks, written to the socket as it is.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use super::requests::Request;
 use crate::SOON;
 use crate::support::App;
 
-/// What came back.
+/// An answer of the application.
 pub struct Answer {
     pub status: u16,
     /// The names in lower case.
@@ -16,21 +16,24 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, empty without it.
+    /// The value of the header `name`, which is empty if there is none.
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
     }
 }
 
-/// A connection that is used for as long as the application keeps it.
+/// A connection, which is reused until the application closes it.
 pub struct Connection<'a> {
     pub app: &'a App,
     pub stream: Option<BufReader<TcpStream>>,
 }
 
 impl Connection<'_> {
-    /// Asks once. An answer without an end is returned without its body, and an answer that is no HTTP is an error.
+    /// Sends one request. An event stream is returned without its body.
+    ///
+    /// # Errors
+    /// The answer is not HTTP.
     pub fn ask(&mut self, Request { method, target }: &Request) -> io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -73,7 +76,7 @@ impl Connection<'_> {
             headers,
             body: String::new(),
         };
-        // No end is in sight.
+        // The body has no end.
         if answer
             .header("content-type")
             .starts_with("text/event-stream")

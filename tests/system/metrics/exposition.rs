@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::common::header;
 use crate::support::App;
 
-/// What `/metrics` shows: the value of each sample, by its name and labels as they are written.
+/// The samples in `/metrics`: the value of each, by its name and labels as they are written.
 pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
@@ -65,7 +65,7 @@ impl Metrics {
     }
 }
 
-/// By <https://prometheus.io/docs/practices/naming/>.
+/// Checks the name by <https://prometheus.io/docs/practices/naming/>.
 fn check_name(name: &str, kind: &str) {
     let allowed = |c: char| c.is_ascii_lowercase() || c == '_';
     assert!(name.starts_with("pageviews_") && name.chars().all(allowed));
@@ -75,7 +75,7 @@ fn check_name(name: &str, kind: &str) {
     }
 }
 
-/// `name="value",…}`; no value here needs escapes, but routes hold commas.
+/// Checks `name="value",…}`. No value needs escapes, but routes hold commas.
 fn check_labels(labels: &str) {
     let labels = labels.strip_suffix('}').unwrap();
     for label in labels

@@ -12,7 +12,7 @@ use super::number;
 use crate::SOON;
 use crate::common::{Lines, Supervised, eventually, signal};
 
-/// The binary, with an environment of its own and nothing of ours.
+/// The binary, without the environment of the tests.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pageviews"));
     command.env_clear();
@@ -20,12 +20,12 @@ pub fn binary() -> Command {
         command.envs(std::env::var_os(name).map(|value| (name, value)));
     }
     command.env("ROCKET_PROFILE", "dev").env("ROCKET_PORT", "0");
-    // As on a developer's machine that asks for them: not one may appear.
+    // Some developers set this. A backtrace must not appear nevertheless.
     command.env("RUST_BACKTRACE", "1");
     command
 }
 
-/// The binary as it is deployed, on the database at `url`.
+/// The binary with the profile of a deployment and the database at `url`.
 pub fn deployed(url: &str) -> Command {
     let mut command = binary();
     command
@@ -53,14 +53,14 @@ pub fn output(command: &mut Command) -> Output {
     output.unwrap()
 }
 
-/// Copies all templates, whatever they are, into the folder `to`.
+/// Copies all templates into the folder `to`.
 pub fn copy_templates(to: &Path) {
     let from = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/.");
     let status = Command::new("cp").args(["-R", from]).arg(to).status();
     assert!(status.unwrap().success());
 }
 
-/// The running binary. It is killed when this value is dropped or the tests end.
+/// The running binary. It is killed when this value is dropped or this process ends.
 pub struct App {
     process: Supervised,
     pub address: String,
@@ -68,12 +68,12 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the binary on the database at `url`; returns when it listens.
+    /// Starts the binary with the database at `url`, and waits until it listens.
     pub fn on(url: impl AsRef<OsStr>) -> Self {
         Self::start(binary().env("DATABASE_URL", url))
     }
 
-    /// Starts `command`, which serves; returns when it listens.
+    /// Starts `command`, and waits until it listens.
     pub fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Supervised::spawn(command).unwrap();
@@ -104,13 +104,13 @@ impl App {
         self.process.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     pub fn ended(&mut self) -> ExitStatus {
         eventually("the end of the program", || !self.is_running());
         self.process.child.wait().unwrap()
     }
 
-    /// The lines that it wrote to standard output so far.
+    /// The lines on standard output so far.
     pub fn log(&self) -> Vec<String> {
         self.log.so_far()
     }
@@ -123,7 +123,7 @@ impl App {
         minreq::get(self.url(path)).with_timeout(10).send().unwrap()
     }
 
-    /// Visits the page, which is ready, and returns the number that it shows.
+    /// Visits the page and returns the number that it shows.
     pub fn visit(&self) -> i64 {
         number(self.get("/").as_str().unwrap())
     }
@@ -132,7 +132,7 @@ impl App {
         eventually("readiness", || self.get("/readyz").status_code == 200);
     }
 
-    /// All that it wrote to standard error. Kills it first.
+    /// Kills the program and returns all that it wrote to standard error.
     pub fn stderr(&mut self) -> String {
         let mut text = String::new();
         if let Some(mut stderr) = self.process.child.stderr.take() {
@@ -150,7 +150,7 @@ fn listens_on(line: &str) -> Option<String> {
     Some(address.trim_end_matches(['"', '}']).to_string())
 }
 
-/// The answer to a GET of `path` with this header line, as it was sent: status, headers and body.
+/// Sends a GET request with this header line. Returns the answer unparsed.
 pub fn ask(app: &App, path: &str, header: &str) -> String {
     let mut stream = TcpStream::connect(&app.address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();

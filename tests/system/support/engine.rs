@@ -2,32 +2,34 @@
 
 use std::sync::Arc;
 
-pub use pageviews::page::Page;
-pub use pageviews::views::{Settings, Uncounted, Views};
+pub use pageviews::config::Limits;
+pub use pageviews::counter::{CountError, Counter};
+use pageviews::metrics::Metrics;
+pub use pageviews::page::PageName;
 use rocket::tokio;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
 use super::eventually_async;
 
-/// A replica's engine, ready to count in the database at `url`.
-pub async fn engine(url: &str) -> Arc<Views> {
-    engine_with(Settings::default(), url).await
+/// A replica's engine, which is ready and uses the database at `url`.
+pub async fn engine(url: &str) -> Arc<Counter> {
+    engine_with(Limits::default(), url).await
 }
 
-/// The same, with these settings.
-pub async fn engine_with(settings: Settings, url: &str) -> Arc<Views> {
-    let (views, engine) = Views::new(settings);
+/// The same engine with these limits.
+pub async fn engine_with(limits: Limits, url: &str) -> Arc<Counter> {
+    let (views, engine) = Counter::new(limits, Arc::new(Metrics::new().unwrap()));
     let options = url
         .parse::<PgConnectOptions>()
         .unwrap()
         .application_name("pageviews");
     tokio::spawn(engine.run(options, std::future::pending()));
-    eventually_async("readiness", async || views.readiness().server().is_ok()).await;
+    eventually_async("readiness", async || views.readiness().current().is_ok()).await;
     Arc::new(views)
 }
 
-/// Locks the row of the page `/`, so that no batch with it can commit until this is [`release`]d.
+/// Locks the row of the page `/`. No batch with this page can commit before [`release`].
 pub async fn hold_home(url: &str) -> PgConnection {
     let mut holder = super::connect(url).await;
     let lock = sqlx::raw_sql("BEGIN; SELECT FROM pages WHERE page = '/' FOR UPDATE");
@@ -35,7 +37,7 @@ pub async fn hold_home(url: &str) -> PgConnection {
     holder
 }
 
-/// Ends what [`hold_home`] began.
+/// Gives up the lock of [`hold_home`].
 pub async fn release(mut holder: PgConnection) {
     sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
 }

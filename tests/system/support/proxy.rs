@@ -1,4 +1,5 @@
-//! A TCP proxy before the server that cuts connections at chosen moments of a batch, and claims that the disk is full.
+//! A TCP proxy in front of the server. It cuts connections at chosen moments of a batch, and it
+//! answers that the disk is full.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,17 +9,17 @@ use rocket::tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-/// When a connection is cut, seen from the batch. One statement is one transaction, so the packet that asks for the
-/// statement asks for its commit.
+/// The moment of a batch at which its connection is cut. A batch is one statement and one
+/// transaction, so one packet asks for both the statement and its commit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cut {
-    /// Before any of it was sent.
+    /// Before any of the packet was sent.
     Before,
     /// In the middle of the packet.
     Inside,
-    /// When it was sent, while the server works.
+    /// After the packet was sent, while the server works.
     AfterSending,
-    /// When the server has answered, before any of the answer is passed on.
+    /// After the server has answered, before any of the answer is passed on.
     AfterCommit,
     /// In the middle of the answer.
     InsideAnswer,
@@ -44,13 +45,13 @@ struct Orders {
 
 /// The proxy. It ends with the test's runtime.
 pub struct Proxy {
-    /// The database, through the proxy.
+    /// The URL of the database through the proxy.
     pub url: String,
     orders: Arc<Orders>,
 }
 
 impl Proxy {
-    /// Before the database at `url`, which is on a Unix socket.
+    /// A proxy for the database at `url`, which is on a Unix socket.
     pub async fn to(url: &str) -> Self {
         let (front, back) = url.split_once("@localhost:5432").unwrap();
         let (path, options) = back.split_once("?host=").unwrap();
@@ -63,7 +64,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let (orders, server) = (shared.clone(), UnixStream::connect(&socket).await);
                 tokio::spawn(async move {
-                    // An error ends the connection on both sides, which is what is wanted here.
+                    // An error ends the connection on both sides, as intended.
                     let _ = relay(client, server?, &orders).await;
                     std::io::Result::Ok(())
                 });
@@ -75,7 +76,7 @@ impl Proxy {
         }
     }
 
-    /// Cuts the connection of the next batch; returns how many were cut so far.
+    /// Cuts the connection of the next batch. Returns how many connections were cut so far.
     pub fn arm(&self, cut: Cut) -> usize {
         *self.orders.cut.lock().unwrap() = Some(cut);
         self.cuts()
@@ -85,7 +86,7 @@ impl Proxy {
         self.orders.cuts.load(Ordering::SeqCst)
     }
 
-    /// From now on, whether each batch is refused as PostgreSQL does when its disk is full.
+    /// While `full`, refuses each batch with PostgreSQL's error for a full disk.
     pub fn fill_disk(&self, full: bool) {
         self.orders.disk_full.store(full, Ordering::SeqCst);
     }
@@ -108,7 +109,7 @@ async fn relay(
                 if packet.is_empty() {
                     return Ok(());
                 }
-                // Bind: a statement that was prepared before. The engine's are batches.
+                // Bind runs a statement that was prepared before: the engine's batch.
                 let is_batch = packet[0] == b'B';
                 if is_batch && orders.disk_full.load(Ordering::SeqCst) {
                     orders.refusals.fetch_add(1, Ordering::SeqCst);
@@ -145,7 +146,7 @@ async fn relay(
     }
 }
 
-/// ErrorResponse and ReadyForQuery, as the server writes them.
+/// The server's messages ErrorResponse and ReadyForQuery.
 fn disk_full() -> Vec<u8> {
     let fields = b"SERROR\0VERROR\0C53100\0Mcould not extend file: No space left on device\0\0";
     let mut answer = vec![b'E'];

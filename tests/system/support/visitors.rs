@@ -1,4 +1,4 @@
-//! Visitors of the engine, and the account of what became of their visits. At rest, always:
+//! Visitors of the engine, and the account of their visits. Once all have left:
 //! acknowledged ≤ counted ≤ attempted, and no number twice.
 
 use std::collections::{BTreeMap, HashSet};
@@ -9,20 +9,20 @@ use std::time::Duration;
 use rocket::futures::future::join_all;
 use rocket::tokio::{self, task::JoinHandle, time};
 
-use super::engine::Views;
+use super::engine::Counter;
 use super::{eventually_async, soon};
 use crate::support;
 
 const PAGES: [&str; 5] = ["/", "a", "b", "blog/2026", "z"];
 
-/// Visitors that come back at once, and the account of what became of their visits.
+/// Visitors that visit one page after the other without a pause, and the account of their visits.
 pub struct Visitors {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<Account>>,
 }
 
-/// For each page, the numbers that were acknowledged; and how many visits were not.
+/// For each page, the numbers of the acknowledged visits, and how many visits failed.
 #[derive(Default)]
 struct Account {
     numbers: BTreeMap<&'static str, Vec<i64>>,
@@ -30,8 +30,8 @@ struct Account {
 }
 
 impl Visitors {
-    /// `clients` visitors, each of whom visits all pages in turn, shared between the `replicas`.
-    pub fn start(replicas: &[Arc<Views>], clients: usize) -> Self {
+    /// Starts `clients` visitors, spread over the `replicas`. Each visits all pages in turn.
+    pub fn start(replicas: &[Arc<Counter>], clients: usize) -> Self {
         let (stop, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let clients = (0..clients)
             .zip(replicas.iter().cycle())
@@ -66,7 +66,7 @@ impl Visitors {
     }
 
     /// Waits until `more` views are acknowledged.
-    pub async fn goes_on(&self, more: usize) {
+    pub async fn go_on(&self, more: usize) {
         let enough = self.acknowledged.load(Ordering::Relaxed) + more;
         eventually_async("views are counted again", async || {
             self.acknowledged.load(Ordering::Relaxed) >= enough
@@ -74,21 +74,22 @@ impl Visitors {
         .await;
     }
 
-    /// Ends the load and checks the account against the database. Returns how many failed.
+    /// Stops the visitors and checks the account against the database. Returns how many visits
+    /// failed.
     pub async fn add_up(self, url: &str) -> i64 {
         self.stop.store(true, Ordering::Relaxed);
         let mut total = Account::default();
         for account in soon("the last visits", join_all(self.clients)).await {
             let account = account.unwrap();
             for (page, numbers) in account.numbers {
-                assert!(numbers.is_sorted(), "who comes back gets a later number");
+                assert!(numbers.is_sorted(), "a later visit has a later number");
                 total.numbers.entry(page).or_default().extend(numbers);
             }
             for (page, failed) in account.failed {
                 *total.failed.entry(page).or_default() += failed;
             }
         }
-        // At rest: a batch that was given up may still be running on the server.
+        // A batch that the engine gave up may still run on the server.
         settled(url).await;
         for page in PAGES {
             let numbers = total
@@ -133,7 +134,8 @@ impl Visitors {
 /// Waits until no statement runs in the database.
 async fn settled(url: &str) {
     let running = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()";
+                   WHERE datname = current_database() AND state = 'active'
+                   AND pid <> pg_backend_pid()";
     let mut admin = support::connect(url).await;
     eventually_async("the end of all statements", async || {
         let running = sqlx::query_scalar::<_, i64>(running);

@@ -1,0 +1,173 @@
+//! What an operator does to the counts: `pageviews get`, `set`, `list` and `export`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::Subcommand;
+use rocket::futures::{TryStream, TryStreamExt};
+use rocket::tokio::time;
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::config::Config;
+use crate::counter::{history, ledger};
+use crate::database::{self, NotReady};
+use crate::number::thousands;
+use crate::page::{AllowedPages, PageName};
+
+/// How long a command may take: an export of millions of pages from a busy database.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print how often a page was viewed
+    Get {
+        /// The page, such as / or blog/first-post
+        page: PageName,
+    },
+    /// Let a page count on from N, such as when it was counted elsewhere before
+    Set {
+        /// The page, such as / or blog/first-post
+        page: PageName,
+        /// How many views it had
+        #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(0..=ledger::MAX_VIEWS))]
+        views: i64,
+        /// Allow N to be smaller than the count: numbers may be shown a second time
+        #[arg(long)]
+        repeat_numbers: bool,
+    },
+    /// List the pages with their views, and the views of today
+    List,
+    /// Write the views of all pages as CSV
+    Export {
+        /// The views of each page and UTC day instead
+        #[arg(long)]
+        days: bool,
+    },
+}
+
+/// Runs `command` on the database that `config` names. Writes what it has to say to `output`.
+pub async fn run(command: Command, config: &Config, output: &mut impl Write) -> Result<()> {
+    let connect = database::connect(&config.database()?.connect, TIMEOUT).await;
+    let (mut database, _) = connect.map_err(explain)?;
+    let done = execute(command, &config.pages, &mut database, output);
+    time::timeout(TIMEOUT, done)
+        .await
+        .unwrap_or_else(|_| Err(explain(database::Error::Timeout(TIMEOUT))))
+}
+
+fn explain(error: impl Into<database::Error>) -> anyhow::Error {
+    let error = error.into();
+    let reason = NotReady::from(&error);
+    anyhow!("the database is {reason}: {error}; is it running, and is DATABASE_URL right?")
+}
+
+async fn execute(
+    command: Command,
+    pages: &AllowedPages,
+    database: &mut PgConnection,
+    output: &mut impl Write,
+) -> Result<()> {
+    match command {
+        Command::Get { page } => {
+            let totals = history::totals(database, &[page.as_str()])
+                .await
+                .map_err(explain)?;
+            if totals.is_empty() {
+                ensure_counted(pages, &page)?;
+            }
+            writeln!(output, "{}", totals.first().map_or(0, |(_, views)| *views))?;
+        }
+        Command::Set {
+            page,
+            views,
+            repeat_numbers,
+        } => {
+            ensure_counted(pages, &page)?;
+            match ledger::set(database, &page, views, repeat_numbers)
+                .await
+                .map_err(explain)?
+            {
+                ledger::Set::Done { before } => writeln!(output, "{page}: {before} -> {views}")?,
+                ledger::Set::Refused { now } => bail!(
+                    "the count of {page} is {now}; from {views} on, numbers up to {now} may be \
+                     shown a second time; add --repeat-numbers if that is meant"
+                ),
+            }
+        }
+        Command::List => {
+            list(
+                history::all(database)
+                    .try_collect()
+                    .await
+                    .map_err(explain)?,
+                output,
+            )?;
+        }
+        Command::Export { days: false } => {
+            let rows = history::all(database).map_ok(|(page, views, _)| (page, views));
+            export(&["page", "views"], rows, output).await?;
+        }
+        Command::Export { days: true } => {
+            export(
+                &["page", "day", "views"],
+                history::all_days(database),
+                output,
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+fn ensure_counted(pages: &AllowedPages, page: &PageName) -> Result<()> {
+    let setting = pages.setting_with(page);
+    ensure!(
+        pages.contains(page),
+        "{page} is not counted; add it to `pages`: ROCKET_PAGES='{setting}'"
+    );
+    Ok(())
+}
+
+/// A table for people: names on the left, numbers on the right.
+fn list(rows: Vec<(String, i64, i64)>, output: &mut impl Write) -> io::Result<()> {
+    let head = ["page", "views", "today"].map(String::from);
+    let text = |(page, views, today)| [page, thousands(views), thousands(today)];
+    let rows: Vec<_> = std::iter::once(head)
+        .chain(rows.into_iter().map(text))
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (a, b, c) = (width(0), width(1), width(2));
+    for [page, views, today] in &rows {
+        writeln!(output, "{page:a$}  {views:>b$}  {today:>c$}")?;
+    }
+    Ok(())
+}
+
+/// A table for programs, written row by row as the database sends it.
+async fn export<T: Serialize>(
+    head: &[&str],
+    rows: impl TryStream<Ok = T, Error = sqlx::Error>,
+    output: &mut impl Write,
+) -> Result<()> {
+    let mut table = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(output);
+    table.write_record(head).map_err(unwritten)?;
+    let mut rows = std::pin::pin!(rows.into_stream());
+    while let Some(row) = rows.try_next().await.map_err(explain)? {
+        table.serialize(row).map_err(unwritten)?;
+    }
+    table.flush()?;
+    Ok(())
+}
+
+/// An error of the output is told from others by its kind, which csv hides.
+fn unwritten(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => anyhow!("cannot write the table: {other:?}"),
+    }
+}

@@ -1,0 +1,97 @@
+//! How to connect to the database: the settings below `databases.pageviews`.
+
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::Serialized;
+use figment::value::magic::RelativePathBuf;
+use sqlx::postgres::PgConnectOptions;
+
+use super::error::Error;
+
+/// Where the settings stand in the figment.
+pub const KEY: &str = "databases.pageviews";
+
+/// The database and its pool of connections.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The server, the user with the password, and the name of the database.
+    pub connect: PgConnectOptions,
+    /// Connections that the pool keeps open.
+    pub min_connections: u32,
+    /// Connections that the pool may open. The engine has one more of its own.
+    pub max_connections: u32,
+    /// How long to wait for a connection of the pool.
+    pub connect_timeout: Duration,
+    /// How long the pool keeps a connection that nothing uses; `None` is forever.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Database {
+    /// Reads the settings from `figment`, which is focused on [`KEY`], for `workers` threads.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong. The message holds neither the URL nor the password.
+    pub fn from_figment(figment: &Figment, workers: usize) -> Result<Self, Error> {
+        let prefix = &format!("{KEY}.");
+        let pool: rocket_db_pools::Config = figment
+            .clone()
+            .join(Serialized::default("max_connections", workers * 4))
+            .join(Serialized::default("connect_timeout", 5))
+            .extract()
+            .map_err(|error| Error::from_figment(&error, prefix))?;
+        let connect = parse_url(figment, &pool.url)?;
+        let connect = match read_password(figment, prefix)? {
+            // Not as a part of the URL: a password may contain any character.
+            Some(password) => connect.password(&password),
+            None => connect,
+        };
+        Ok(Self {
+            connect: connect.application_name("pageviews"),
+            min_connections: pool.min_connections.unwrap_or(0),
+            max_connections: u32::try_from(pool.max_connections).unwrap_or(u32::MAX),
+            connect_timeout: Duration::from_secs(pool.connect_timeout),
+            idle_timeout: pool.idle_timeout.map(Duration::from_secs),
+        })
+    }
+}
+
+fn parse_url(figment: &Figment, url: &str) -> Result<PgConnectOptions, Error> {
+    let wrong = |problem: &str| {
+        Error::new(format!("{KEY}.url"), problem)
+            .with_metadata(figment.find_metadata("url"))
+            .with_remedy("write it as postgres://user@host:5432/name")
+    };
+    if !["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+    {
+        return Err(wrong("not the URL of a PostgreSQL database"));
+    }
+    url.parse().map_err(|error: sqlx::Error| match error {
+        sqlx::Error::Configuration(cause) => wrong(&cause.to_string()),
+        _ => wrong("not a valid URL"),
+    })
+}
+
+/// What `password_file` holds, without the end of its line. `None` if there is no such setting.
+fn read_password(figment: &Figment, prefix: &str) -> Result<Option<String>, Error> {
+    if !figment.contains("password_file") {
+        return Ok(None);
+    }
+    let path = figment
+        .extract_inner::<RelativePathBuf>("password_file")
+        .map_err(|error| Error::from_figment(&error, prefix))?
+        .relative();
+    let unusable = |problem: String| {
+        Error::new(format!("{KEY}.password_file"), problem)
+            .with_metadata(figment.find_metadata("password_file"))
+            .with_remedy("name a readable file that contains the password alone")
+    };
+    let password = std::fs::read_to_string(&path)
+        .map_err(|error| unusable(format!("cannot read {}: {error}", path.display())))?;
+    match password.trim_end_matches(['\r', '\n']) {
+        "" => Err(unusable(format!("{} is empty", path.display()))),
+        password => Ok(Some(password.into())),
+    }
+}

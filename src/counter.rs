@@ -1,0 +1,178 @@
+//! The counter: what a view is, and how it gets its number. The only layer with SQL about views.
+//!
+//! [`Counter::count`] puts a view into a queue and waits for its number. The [`engine`] adds all
+//! waiting views in one transaction. See "The engine" in ARCHITECTURE.md.
+
+pub mod batch;
+mod engine;
+mod feed;
+pub mod history;
+pub mod ledger;
+pub mod outbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::fairing::AdHoc;
+use rocket::tokio::sync::{mpsc, oneshot};
+use rocket::tokio::{spawn, time};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+
+pub use self::engine::Engine;
+use self::engine::Waiting;
+pub use self::feed::{Feed, Follower};
+use self::history::{History, Unlisted};
+use crate::config::Limits;
+use crate::database::{self, ConnectionMonitor, NotReady, Readiness, within};
+use crate::metrics::Metrics;
+use crate::page::{AllowedPages, PageName};
+
+/// How long the database may take to answer a question about past views.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a view has no number. As text, one word, which is also the label in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CountError {
+    /// Too many views wait already. This one is not counted.
+    #[error("busy")]
+    Busy,
+    /// The database cannot be used. The view is not counted.
+    #[error("not_ready")]
+    NotReady(#[from] NotReady),
+    /// The database did not confirm in time. The view may be counted.
+    #[error("late")]
+    Late,
+    /// The program ends. The view may be counted if the database was lost as well.
+    #[error("stopping")]
+    Stopping,
+}
+
+/// Counts views.
+pub struct Counter {
+    queue: mpsc::Sender<Waiting>,
+    readiness: Readiness,
+    deadline: Duration,
+}
+
+impl Counter {
+    /// A counter, and the engine that has to run for it.
+    pub fn new(limits: Limits, metrics: Arc<Metrics>) -> (Self, Engine) {
+        let (queue, waiting) = mpsc::channel(limits.queue.get().into());
+        let (monitor, readiness) = ConnectionMonitor::new();
+        let deadline = Duration::from_secs(limits.deadline.get().into());
+        (
+            Self {
+                queue,
+                readiness,
+                deadline,
+            },
+            Engine::new(waiting, monitor, metrics),
+        )
+    }
+
+    /// Whether views can be counted.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// How many views wait for the next batch, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        let limit = self.queue.max_capacity();
+        (limit - self.queue.capacity(), limit)
+    }
+
+    /// Counts one view of `page` and returns its number: 1 for the first, no number twice.
+    ///
+    /// The number is durable when this returns it. If the future is dropped before its batch was
+    /// sent to the database, the view is not counted.
+    ///
+    /// # Errors
+    /// Why there is no number, after the configured deadline at the latest.
+    pub async fn count(&self, page: PageName) -> Result<i64, CountError> {
+        self.readiness.wait().await?;
+        let (sender, number) = oneshot::channel();
+        self.queue
+            .try_send((page, sender))
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => CountError::Busy,
+                mpsc::error::TrySendError::Closed(_) => CountError::Stopping,
+            })?;
+        match time::timeout(self.deadline, number).await {
+            Ok(Ok(number)) => Ok(number),
+            Ok(Err(_)) => Err(CountError::Stopping),
+            Err(_) => Err(CountError::Late),
+        }
+    }
+
+    /// The history of `page`, read over a connection of `pool`.
+    ///
+    /// # Errors
+    /// The database cannot be used, or did not answer in time.
+    pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, NotReady> {
+        self.readiness.wait().await?;
+        let history = within(HISTORY_TIMEOUT, history::read(pool, page)).await;
+        history.map_err(|error| NotReady::from(&error))
+    }
+
+    /// The pages with views that are not among `allowed`, read over a connection of `pool`.
+    ///
+    /// # Errors
+    /// The database cannot be used, or did not answer in time.
+    pub async fn unlisted(
+        &self,
+        pool: &PgPool,
+        allowed: &AllowedPages,
+    ) -> Result<Unlisted, NotReady> {
+        self.readiness.wait().await?;
+        let unlisted = within(HISTORY_TIMEOUT, history::unlisted(pool, allowed)).await;
+        unlisted.map_err(|error| NotReady::from(&error))
+    }
+}
+
+/// Manages the [`Counter`], the [`Feed`] and the counted pages, and runs what they need. Needs
+/// [`crate::database::stage`] attached before.
+pub fn stage(
+    limits: Limits,
+    pages: AllowedPages,
+    options: PgConnectOptions,
+    metrics: Arc<Metrics>,
+) -> AdHoc {
+    AdHoc::on_ignite("Counter", move |rocket| async move {
+        let (counter, engine) = Counter::new(limits, metrics);
+        let (feed, readiness) = (Arc::new(Feed::default()), counter.readiness.clone());
+        let (follow, allowed) = (feed.clone(), pages.clone());
+        let start = AdHoc::on_liftoff("Engine", move |rocket| {
+            Box::pin(async move {
+                spawn(engine.run(options.clone(), rocket.shutdown()));
+                spawn(warn_of_unlisted(readiness, options.clone(), allowed));
+                spawn(async move { follow.run(&options).await });
+            })
+        });
+        rocket
+            .manage(counter)
+            .manage(feed)
+            .manage(pages)
+            .attach(start)
+    })
+}
+
+/// Logs at start which pages have lost their setting: they keep their views and are not counted.
+async fn warn_of_unlisted(readiness: Readiness, options: PgConnectOptions, allowed: AllowedPages) {
+    if !readiness.until_usable().await {
+        return;
+    }
+    let look = async {
+        let (mut connection, _) = database::connect(&options, HISTORY_TIMEOUT).await?;
+        within(
+            HISTORY_TIMEOUT,
+            history::unlisted(&mut connection, &allowed),
+        )
+        .await
+    };
+    match look.await {
+        Ok(unlisted) if unlisted.count > 0 => log::warn!("{unlisted}"),
+        Ok(_) => {}
+        Err(error) => log::debug!("pages without a setting were not looked for: {error}"),
+    }
+}

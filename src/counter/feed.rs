@@ -1,0 +1,158 @@
+//! Totals as they change, whichever replica counted.
+//!
+//! PostgreSQL notifies listeners of each commit, in the order of the commits. A follower has no
+//! queue: it reads the newest total when it is ready for one, so a slow reader delays nobody.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rocket::tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use rocket::tokio::{pin, select, time};
+use sqlx::postgres::{PgConnectOptions, PgListener};
+
+use super::{history, ledger};
+use crate::database::{self, within};
+use crate::page::PageName;
+
+/// How many followers there may be. One more is refused.
+pub const MAX_FOLLOWERS: usize = 4_000;
+
+/// How often the totals are read although nothing was notified, since a connection may break
+/// silently. After the same time the listener notices that the last follower has left.
+const REREAD_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long the database may take to answer.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long to wait after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The pages that somebody follows, and their totals as far as they are known.
+pub struct Feed {
+    totals: Mutex<BTreeMap<PageName, watch::Sender<Option<i64>>>>,
+    page_added: Notify,
+    followers: Arc<Semaphore>,
+}
+
+/// A page that is followed, for as long as this exists.
+pub struct Follower {
+    /// The total: `None` until it is known.
+    pub total: watch::Receiver<Option<i64>>,
+    /// One of the places that there are.
+    pub permit: OwnedSemaphorePermit,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            totals: Mutex::default(),
+            page_added: Notify::new(),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+        }
+    }
+}
+
+impl Feed {
+    /// How many followers there are.
+    pub fn followers(&self) -> usize {
+        MAX_FOLLOWERS - self.followers.available_permits()
+    }
+
+    /// Follows `page`. `None` if there are [`MAX_FOLLOWERS`] already.
+    pub fn follow(&self, page: PageName) -> Option<Follower> {
+        let permit = self.followers.clone().try_acquire_owned().ok()?;
+        let mut totals = self.followed();
+        let total = totals.entry(page).or_insert_with(|| {
+            self.page_added.notify_one();
+            watch::Sender::new(None)
+        });
+        Some(Follower {
+            total: total.subscribe(),
+            permit,
+        })
+    }
+
+    /// Keeps the totals up to date for as long as there are followers. Without any, nobody
+    /// listens, and the database need not notify.
+    pub async fn run(&self, options: &PgConnectOptions) -> Infallible {
+        loop {
+            if self.followed().is_empty() {
+                self.page_added.notified().await;
+            }
+            // The engine logs an outage. This only tries again.
+            if let Err(error) = self.listen(options).await {
+                log::debug!("live totals pause: {error}");
+                time::sleep(RETRY_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Returns when the last follower has left.
+    async fn listen(&self, options: &PgConnectOptions) -> Result<(), database::Error> {
+        let mut listener = database::listen(options, ledger::CHANNEL).await?;
+        let lock = sqlx::query("SELECT pg_advisory_lock_shared($1)").bind(ledger::LISTENER_LOCK);
+        within(QUERY_TIMEOUT, lock.execute(&mut listener)).await?;
+        loop {
+            let pages: Vec<_> = self.followed().keys().cloned().collect();
+            if pages.is_empty() {
+                return Ok(());
+            }
+            self.read(&mut listener, &pages).await?;
+            self.pass_on(&mut listener).await?;
+        }
+    }
+
+    async fn read(
+        &self,
+        listener: &mut PgListener,
+        pages: &[PageName],
+    ) -> Result<(), database::Error> {
+        let names: Vec<_> = pages.iter().map(PageName::as_str).collect();
+        let read = within(QUERY_TIMEOUT, history::totals(listener, &names)).await?;
+        let mut read: BTreeMap<_, _> = read.into_iter().collect();
+        for page in pages {
+            self.set(page, read.remove(page.as_str()).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Passes notifications on until the totals have to be read.
+    async fn pass_on(&self, listener: &mut PgListener) -> Result<(), database::Error> {
+        // One timer for all notifications: on a busy page a timer for each would never end.
+        let reread = time::sleep(REREAD_INTERVAL);
+        pin!(reread);
+        loop {
+            select! {
+                notification = listener.try_recv() => {
+                    let notification = notification?.ok_or(sqlx::Error::WorkerCrashed)?;
+                    let parsed = ledger::parse_notification(notification.payload());
+                    if let Some((views, page)) = parsed && let Ok(page) = page.parse() {
+                        self.set(&page, views);
+                    }
+                }
+                () = self.page_added.notified() => return Ok(()),
+                () = &mut reread => return Ok(()),
+            }
+        }
+    }
+
+    fn set(&self, page: &PageName, views: i64) {
+        if let Some(total) = self.lock().get(page) {
+            total.send_if_modified(|known| known.replace(views) != Some(views));
+        }
+    }
+
+    /// The pages that have followers. Forgets those that have none.
+    fn followed(&self) -> MutexGuard<'_, BTreeMap<PageName, watch::Sender<Option<i64>>>> {
+        let mut totals = self.lock();
+        totals.retain(|_, total| !total.is_closed());
+        totals
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PageName, watch::Sender<Option<i64>>>> {
+        // A panic with the lock held leaves a map that is whole.
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,160 @@
+//! What was counted, read back: totals, and the views of each day.
+
+use std::fmt;
+
+use rocket::futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgExecutor, Row};
+
+use crate::page::{AllowedPages, PageName};
+
+/// How many days a history has, with today.
+pub const DAYS: usize = 30;
+
+/// How many [`Unlisted::examples`] there are at most.
+const MAX_EXAMPLES: i64 = 5;
+
+/// The views of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// All views.
+    pub views: i64,
+    /// The views of the last [`DAYS`] days, oldest first. The last day is today.
+    pub days: Vec<Day>,
+}
+
+impl History {
+    /// The views of today.
+    pub fn today(&self) -> i64 {
+        self.days.last().map_or(0, |day| day.views)
+    }
+}
+
+/// The views of one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Day {
+    /// The UTC day, such as `2026-11-23`.
+    pub day: String,
+    /// Its views.
+    pub views: i64,
+}
+
+/// The page $1 on each of the last $2 days. The table `days` holds the views before the first view
+/// of a day, so the views of a day are the difference to the next day that has a row.
+const READ: &str = "
+    WITH today AS (
+        SELECT (now() AT TIME ZONE 'UTC')::date AS today
+    ), total AS (
+        SELECT coalesce((SELECT views FROM pages WHERE page = $1), 0) AS total
+    ), counted AS (
+        SELECT day, lead(views_before, 1, total) OVER (ORDER BY day) - views_before AS views
+        FROM days, today, total WHERE page = $1 AND day > today - $2
+    )
+    SELECT total, to_char(shown.day, 'YYYY-MM-DD') AS day, coalesce(views, 0) AS views
+    FROM today, total, generate_series(0, $2 - 1) AS ago,
+        LATERAL (SELECT today - ago AS day) AS shown
+    LEFT JOIN counted USING (day)
+    ORDER BY shown.day";
+
+/// The history of `page`: all zeros if it was never counted.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn read(executor: impl PgExecutor<'_>, page: &PageName) -> Result<History, sqlx::Error> {
+    let query = sqlx::query(READ).bind(page.as_str()).bind(DAYS as i32);
+    let rows = query.fetch_all(executor).await?;
+    let views = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
+    let day = |row: &sqlx::postgres::PgRow| {
+        Ok(Day {
+            day: row.try_get("day")?,
+            views: row.try_get("views")?,
+        })
+    };
+    let days = rows.iter().map(day).collect::<Result<_, sqlx::Error>>()?;
+    Ok(History { views, days })
+}
+
+/// The views of those of `pages` that were ever counted.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn totals(
+    executor: impl PgExecutor<'_>,
+    pages: &[&str],
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    sqlx::query_as("SELECT page, views FROM pages WHERE page = ANY($1)")
+        .bind(pages)
+        .fetch_all(executor)
+        .await
+}
+
+/// Rows as the database sends them, so that a million of them need no memory.
+pub type Rows<'e, T> = BoxStream<'e, Result<T, sqlx::Error>>;
+
+/// Every page that was ever counted, by name, with its views and the views of today.
+pub fn all<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, i64, i64)> {
+    sqlx::query_as(
+        "SELECT page, views, coalesce(views - views_before, 0) FROM pages LEFT JOIN (
+            SELECT * FROM days WHERE day = (now() AT TIME ZONE 'UTC')::date
+        ) AS today USING (page) ORDER BY page",
+    )
+    .fetch(executor)
+}
+
+/// The views of every page on each UTC day that had any, by name and day.
+pub fn all_days<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, String, i64)> {
+    sqlx::query_as(
+        "SELECT page, to_char(day, 'YYYY-MM-DD'),
+            lead(views_before, 1, views) OVER (PARTITION BY page ORDER BY day) - views_before
+         FROM days JOIN pages USING (page) ORDER BY page, day",
+    )
+    .fetch(executor)
+}
+
+/// Pages that have views and that no setting names, so that they are not counted any more.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Unlisted {
+    /// How many.
+    pub count: i64,
+    /// The first of them, by name.
+    pub examples: Vec<String>,
+}
+
+impl fmt::Display for Unlisted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let examples = self.examples.join(", ");
+        let more = self.count - self.examples.len() as i64;
+        write!(f, "no setting names these pages with views: {examples}")?;
+        if more > 0 {
+            write!(f, " and {more} more")?;
+        }
+        write!(f, "; add them to ROCKET_PAGES to count them again")
+    }
+}
+
+/// The number of pages with views that match none of the patterns $1, and the first $2 of them. A
+/// pattern is a name, or the start of names and a `*`.
+const UNLISTED: &str = "
+    WITH unlisted AS (
+        SELECT page FROM pages WHERE views > 0 AND NOT EXISTS (
+            SELECT FROM unnest($1::text[]) AS pattern WHERE page = pattern
+                OR pattern LIKE '%*' AND starts_with(page, left(pattern, -1))
+        )
+    )
+    SELECT (SELECT count(*) FROM unlisted),
+        ARRAY(SELECT page FROM unlisted ORDER BY page LIMIT $2)";
+
+/// The pages with views that are not among `allowed`.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn unlisted(
+    executor: impl PgExecutor<'_>,
+    allowed: &AllowedPages,
+) -> Result<Unlisted, sqlx::Error> {
+    let query = sqlx::query_as(UNLISTED)
+        .bind(allowed.patterns())
+        .bind(MAX_EXAMPLES);
+    let (count, examples) = query.fetch_one(executor).await?;
+    Ok(Unlisted { count, examples })
+}

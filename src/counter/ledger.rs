@@ -1,0 +1,186 @@
+//! What the database does with a batch: it adds each batch once, however often it is sent.
+
+use sqlx::error::ErrorKind;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::page::PageName;
+
+/// The largest number that a page may be set to. Scripts read integers exactly up to 2^53, and
+/// this leaves room to count on.
+pub const MAX_VIEWS: i64 = 1_000_000_000_000_000;
+
+/// The channel on which replicas hear of new totals.
+pub const CHANNEL: &str = "views";
+
+/// The advisory lock that every listener holds shared while it listens.
+///
+/// A batch tries to hold it alone until its commit. If it can, nobody listens and the batch
+/// notifies nobody, which saves a tenth of a small transaction. A listener takes the lock before
+/// it reads the totals, so it misses no silent batch: those had to commit first. Two batches at
+/// once may take each other for a listener, and notify nobody in particular.
+pub const LISTENER_LOCK: i64 = 8_097_863;
+
+/// Adds the batch $2 of the writer $1: $4 views to the pages $3, one each. One statement is one
+/// transaction and one round trip.
+///
+/// Every replica locks rows in the same order: pages by name, their days by name, its own writer.
+/// A copy of the batch that a lost connection left running on the server is waited for at the
+/// first row that both change.
+const ADD: &str = r#"
+    WITH added AS (
+        SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
+    ), total AS (
+        INSERT INTO pages AS p (page, views)
+        SELECT page, views FROM added ORDER BY page COLLATE "C"
+        ON CONFLICT (page) DO UPDATE SET views = p.views + excluded.views
+        RETURNING page, views
+    ), day AS (
+        -- The first views of a day note how many there were before. clock_timestamp(), because
+        -- now() is when the transaction began, which may be before the page was locked.
+        INSERT INTO days (page, day, views_before)
+        SELECT total.page, (clock_timestamp() AT TIME ZONE 'UTC')::date, total.views - added.views
+        FROM total JOIN added ON added.page = total.page ORDER BY total.page
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO writers AS w (writer, batch, totals)
+    SELECT $1, $2, array_agg(views ORDER BY page) FROM (
+        SELECT page, views, CASE WHEN NOT alone THEN pg_notify($6, views || ' ' || page) END
+        FROM total, (SELECT pg_try_advisory_xact_lock($5) AS alone OFFSET 0) AS listeners
+    ) AS notified
+    ON CONFLICT (writer) DO UPDATE SET
+        -- A number that is not new becomes NULL. The column is NOT NULL, so the whole statement
+        -- fails and adds nothing: that is how a batch is added once.
+        batch = CASE WHEN w.batch < excluded.batch THEN excluded.batch END,
+        totals = excluded.totals
+    RETURNING totals"#;
+
+/// Makes `writer` known, with nothing committed yet, unless it is known. It writes in any case: a
+/// database that takes no writes cannot count.
+///
+/// # Errors
+/// The database did not confirm.
+pub async fn register(connection: &mut PgConnection, writer: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO writers (writer, batch, totals) VALUES ($1, 0, '{}')
+         ON CONFLICT (writer) DO UPDATE SET writer = excluded.writer",
+    )
+    .bind(writer)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A batch that is committed.
+#[derive(Debug)]
+pub struct Added {
+    /// The totals that it made, in the order of its pages.
+    pub totals: Vec<i64>,
+    /// Whether an earlier copy was found committed.
+    pub committed_before: bool,
+}
+
+/// Adds `sizes` views to `pages`, which are in order, as batch `number` of `writer`. It is safe to
+/// send a batch again under its number: the answer is what the first copy made.
+///
+/// # Errors
+/// The database did not confirm. The batch may have been added all the same.
+pub async fn add(
+    connection: &mut PgConnection,
+    writer: Uuid,
+    number: i64,
+    pages: &[&str],
+    sizes: &[i64],
+) -> Result<Added, sqlx::Error> {
+    let added = sqlx::query_scalar(ADD)
+        .bind(writer)
+        .bind(number)
+        .bind(pages)
+        .bind(sizes)
+        .bind(LISTENER_LOCK)
+        .bind(CHANNEL)
+        // Not fetch_one: it returns with the first row, which the server may send before it
+        // commits. This reads to the end of the statement, which comes after the commit.
+        .fetch_all(&mut *connection)
+        .await;
+    let committed_before = matches!(
+        &added,
+        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::NotNullViolation
+    );
+    let totals = match added {
+        Err(_) if committed_before => {
+            sqlx::query_scalar("SELECT totals FROM writers WHERE writer = $1 AND batch = $2")
+                .bind(writer)
+                .bind(number)
+                .fetch_all(connection)
+                .await?
+        }
+        added => added?,
+    };
+    let totals = totals.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Added {
+        totals,
+        committed_before,
+    })
+}
+
+/// Reads a notification on [`CHANNEL`]: a new total, and the name of its page.
+pub fn parse_notification(payload: &str) -> Option<(i64, &str)> {
+    let (views, page) = payload.split_once(' ')?;
+    Some((views.parse().ok()?, page))
+}
+
+/// What became of a [`set`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Set {
+    /// The page counts on from the new number.
+    Done {
+        /// The views before.
+        before: i64,
+    },
+    /// Nothing was changed, because numbers would be shown a second time.
+    Refused {
+        /// The views now.
+        now: i64,
+    },
+}
+
+/// Lets `page` count on from `views`, which may be less than it has only with `repeat_numbers`.
+/// Its days keep their views. If too few are left, the oldest days lose theirs.
+///
+/// # Errors
+/// The database did not confirm.
+pub async fn set(
+    connection: &mut PgConnection,
+    page: &PageName,
+    views: i64,
+    repeat_numbers: bool,
+) -> Result<Set, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    // Makes and locks the row first: otherwise the page could be counted between a look and a
+    // change.
+    let before: i64 = sqlx::query_scalar(
+        "INSERT INTO pages AS p (page, views) VALUES ($1, 0)
+         ON CONFLICT (page) DO UPDATE SET views = p.views RETURNING views",
+    )
+    .bind(page.as_str())
+    .fetch_one(&mut *transaction)
+    .await?;
+    if views < before && !repeat_numbers {
+        return Ok(Set::Refused { now: before });
+    }
+    sqlx::query(
+        "WITH moved AS (
+            UPDATE days SET views_before = greatest(views_before + $2 - $3, 0) WHERE page = $1
+        )
+        UPDATE pages SET views = $2 WHERE page = $1 RETURNING pg_notify($4, views || ' ' || page)",
+    )
+    .bind(page.as_str())
+    .bind(views)
+    .bind(before)
+    .bind(CHANNEL)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Set::Done { before })
+}

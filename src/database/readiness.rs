@@ -1,0 +1,204 @@
+//! Whether the database can be used, as every request may know at no cost.
+//!
+//! The engine owns the [`ConnectionMonitor`] and reports to it; everybody else reads [`Readiness`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rocket::tokio::sync::watch;
+use rocket::tokio::time;
+use serde::Serialize;
+use sqlx::PgPool;
+
+use super::error::{Error, within};
+
+/// How long [`Readiness::ping`] waits for an answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long [`Readiness::wait`] waits after the start of the program, so that a visitor without a
+/// database is answered within 3 s.
+const FIRST_CONNECTION_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// How long a lost database is worth waiting for: about as long as a restart takes.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database that answers.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Server {
+    /// The name of the database.
+    pub name: String,
+    /// The version of PostgreSQL, such as `18.1`.
+    pub version: String,
+}
+
+/// Why the database cannot be used now. As text, one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// The first connection was not made yet.
+    #[error("starting")]
+    Starting,
+    /// No connection can be made, or it was lost.
+    #[error("unreachable")]
+    Unreachable,
+    /// The user, the password or the name of the database is wrong.
+    #[error("denied")]
+    Denied,
+    /// A migration failed.
+    #[error("migrating")]
+    Migrating,
+    /// It answers with an error, such as a full disk.
+    #[error("failing")]
+    Failing,
+    /// It does not answer in time.
+    #[error("slow")]
+    Slow,
+    /// The engine has ended, so nothing is counted any more.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<&Error> for NotReady {
+    fn from(error: &Error) -> Self {
+        let sqlx = match error {
+            Error::Timeout(_) | Error::Sqlx(sqlx::Error::PoolTimedOut) => return Self::Slow,
+            Error::Migration(_) => return Self::Migrating,
+            Error::Sqlx(sqlx) => sqlx,
+        };
+        match sqlx.as_database_error().map(|reported| reported.code()) {
+            None => Self::Unreachable,
+            Some(code) => match code.as_deref() {
+                // Class 28 is about authorization; 3D000 is an unknown database.
+                Some(code) if code.starts_with("28") || code == "3D000" => Self::Denied,
+                // Class 57P: the server starts or stops.
+                Some(code) if code.starts_with("57P") => Self::Unreachable,
+                _ => Self::Failing,
+            },
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Usable(Arc<Server>),
+    /// Lost since the instant.
+    Lost(Arc<Server>, Instant, NotReady),
+    Unusable(NotReady),
+}
+
+/// Whether the database can be used. Cheap to clone.
+#[derive(Clone)]
+pub struct Readiness(watch::Receiver<State>);
+
+impl Readiness {
+    /// The database, if it is usable or was until a moment ago, so that a request may wait for it.
+    ///
+    /// # Errors
+    /// Why it is not worth waiting for.
+    pub fn current(&self) -> Result<Arc<Server>, NotReady> {
+        match &*self.0.borrow() {
+            State::Usable(server) => Ok(server.clone()),
+            State::Lost(server, since, _) if since.elapsed() < RESTART_TIMEOUT => {
+                Ok(server.clone())
+            }
+            State::Lost(_, _, reason) | State::Unusable(reason) => Err(*reason),
+        }
+    }
+
+    /// The same as [`Readiness::current`], but just after the start of the program it first waits
+    /// for the first connection, because a replica that is about to be ready should refuse nobody.
+    ///
+    /// # Errors
+    /// Why it is not worth waiting for.
+    pub async fn wait(&self) -> Result<Arc<Server>, NotReady> {
+        if let Err(NotReady::Starting) = self.current() {
+            let started = |state: &State| !matches!(state, State::Unusable(NotReady::Starting));
+            let mut state = self.0.clone();
+            let first = time::timeout(FIRST_CONNECTION_TIMEOUT, state.wait_for(started));
+            // Boxed, so that every request's future need not have room for it.
+            let _ = Box::pin(first).await;
+        }
+        self.current()
+    }
+
+    /// Waits until the database is usable, without a bound. `false` if the engine ends before.
+    pub async fn until_usable(&self) -> bool {
+        self.0
+            .clone()
+            .wait_for(|state| matches!(state, State::Usable(_)))
+            .await
+            .is_ok()
+    }
+
+    /// What the engine reported last.
+    ///
+    /// # Errors
+    /// Why the database cannot be used, or that the engine has ended.
+    pub fn last_known(&self) -> Result<(), NotReady> {
+        // The engine holds the sender: the channel is closed when the engine ended or panicked.
+        self.0.has_changed().map_err(|_| NotReady::Stopped)?;
+        match &*self.0.borrow() {
+            State::Usable(_) => Ok(()),
+            State::Lost(_, _, reason) | State::Unusable(reason) => Err(*reason),
+        }
+    }
+
+    /// Asks the database for an answer now, over a connection of `pool`.
+    ///
+    /// # Errors
+    /// Why it cannot be used, within a second or so.
+    pub async fn ping(&self, pool: &PgPool) -> Result<(), NotReady> {
+        self.last_known()?;
+        let answer = within(PING_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
+        answer.map(|_| ()).map_err(|error| NotReady::from(&error))
+    }
+}
+
+/// Where the owner of a connection reports its fate. It publishes the state and logs outages.
+pub struct ConnectionMonitor {
+    state: watch::Sender<State>,
+    /// Failures since the last working connection.
+    failures: u32,
+}
+
+impl ConnectionMonitor {
+    /// A monitor of a database of which nothing is known yet, and the view of its readers.
+    pub fn new() -> (Self, Readiness) {
+        let (state, readiness) = watch::channel(State::Unusable(NotReady::Starting));
+        (Self { state, failures: 0 }, Readiness(readiness))
+    }
+
+    /// Reports that what began at `since` failed.
+    pub fn failed(&mut self, since: Instant, error: &Error) {
+        let reason = NotReady::from(error);
+        self.state.send_modify(|state| match state {
+            State::Usable(server) => *state = State::Lost(server.clone(), since, reason),
+            State::Lost(_, _, old) | State::Unusable(old) => *old = reason,
+        });
+        self.failures += 1;
+        // Failures 1, 2, 4, 8 and so on: a long outage must not fill the log.
+        if self.failures.is_power_of_two() {
+            log::warn!("database {reason}, trying again: {error}");
+        }
+    }
+
+    /// Reports that the database works.
+    pub fn connected(&mut self, server: Arc<Server>) {
+        // The end of an outage has the level of its beginning.
+        let level = match self.failures {
+            0 => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        let Server { name, version } = &*server;
+        log::log!(level, "database {name} is ready (PostgreSQL {version})");
+        self.failures = 0;
+        self.state.send_replace(State::Usable(server));
+    }
+
+    /// How long to wait before the next attempt: nothing at first, and never more than a second.
+    pub fn backoff(&self) -> Duration {
+        match self.failures {
+            0 | 1 => Duration::ZERO,
+            failures => Duration::from_millis(25 << failures.min(6)).min(Duration::from_secs(1)),
+        }
+    }
+}

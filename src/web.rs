@@ -1,0 +1,49 @@
+//! The web: routes, templates, and errors as responses.
+//!
+//! Each feature is a file with a `stage()`. A new address takes a route in such a file. Nothing
+//! else has to know of it.
+
+mod api;
+mod badge;
+mod cors;
+mod error;
+mod fairing;
+pub mod home;
+mod live;
+mod methods;
+pub mod operations;
+mod path;
+pub mod templates;
+mod visit;
+
+use std::sync::Arc;
+
+use rocket::catchers;
+use rocket::fairing::AdHoc;
+use rocket::shield::Shield;
+
+use self::fairing::ResponseFairing;
+use self::templates::{Check, Templates};
+use crate::metrics::Metrics;
+
+/// Every template that is rendered, and how it is tried at start.
+const CHECKS: &[Check] = &[home::cached_page::check, badge::check, error::check];
+
+/// Serves everything. Needs the pool and the counter managed.
+pub fn stage(metrics: Arc<Metrics>) -> AdHoc {
+    AdHoc::on_ignite("Web", |rocket| async {
+        let templates = Templates::default();
+        rocket
+            .manage(metrics.clone())
+            .attach(templates::stage(templates.clone(), CHECKS))
+            .attach(home::stage(templates))
+            .attach(live::stage())
+            .attach(badge::stage())
+            .attach(api::stage())
+            .attach(operations::stage())
+            .register("/", catchers![methods::no_route, error::any_status])
+            // Caddy sets these headers on every response, also on its own. Once is enough.
+            .attach(Shield::new())
+            .attach(ResponseFairing(metrics))
+    })
+}

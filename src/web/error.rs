@@ -1,0 +1,196 @@
+//! Every error as a response: a page for people, or a problem document (RFC 9457) for programs.
+
+use std::sync::Arc;
+
+use rocket::catch;
+use rocket::http::{Accept, ContentType, Status};
+use rocket::request::Request;
+use rocket::response::{self, Responder};
+use rocket::serde::json::json;
+use rocket_dyn_templates::minijinja::{self, Environment};
+use rocket_dyn_templates::{Template, context};
+use uuid::Uuid;
+
+use super::cors::any_origin;
+use super::templates::log_failure;
+use super::visit::Speculative;
+use crate::counter::CountError;
+use crate::database::NotReady;
+use crate::metrics::Metrics;
+use crate::page::UnknownPage;
+
+/// The value of `Retry-After` in seconds: about as long as a database takes to restart.
+const RETRY_AFTER: &str = "2";
+
+/// Why a request cannot be answered as asked. The text is what the visitor reads.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A view has no number.
+    #[error("{}", not_counted(.0))]
+    NotCounted(#[from] CountError),
+    /// The counts cannot be read.
+    #[error("{}", advice(Status::ServiceUnavailable))]
+    NotReady(#[from] NotReady),
+    /// The request is a prefetch, and prefetches are not counted.
+    #[error(transparent)]
+    Speculative(#[from] Speculative),
+    /// A template failed. The log has the cause.
+    #[error("{}", advice(Status::InternalServerError))]
+    Template,
+    /// The page is not counted.
+    #[error(transparent)]
+    UnknownPage(#[from] UnknownPage),
+    /// The address has only these methods.
+    #[error("{}", advice(Status::MethodNotAllowed))]
+    MethodNotAllowed(String),
+    /// A value in the query is not acceptable, for this reason.
+    #[error("{0}")]
+    InvalidQuery(&'static str),
+    /// Too many event streams are open.
+    #[error("Too many people follow this already. Reload the page to see the right number.")]
+    TooManyStreams,
+    /// Rocket answers with this status.
+    #[error("{}", advice(*.0))]
+    Status(Status),
+}
+
+impl From<minijinja::Error> for Error {
+    fn from(error: minijinja::Error) -> Self {
+        log_failure(&error);
+        Self::Template
+    }
+}
+
+impl Error {
+    fn status(&self) -> Status {
+        match self {
+            Self::NotCounted(_)
+            | Self::NotReady(_)
+            | Self::Speculative(_)
+            | Self::TooManyStreams => Status::ServiceUnavailable,
+            Self::Template => Status::InternalServerError,
+            Self::UnknownPage(_) => Status::NotFound,
+            Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
+            Self::InvalidQuery(_) => Status::UnprocessableEntity,
+            Self::Status(status) => *status,
+        }
+    }
+}
+
+/// Logs no cause: the code that found the cause logged it once. In an outage a line for each
+/// visitor would drown the log, so refused visits are counted in the metrics.
+impl<'r> Responder<'r, 'static> for Error {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if let (Self::NotCounted(reason), Some(metrics)) =
+            (&self, request.rocket().state::<Arc<Metrics>>())
+        {
+            metrics.refused(&reason.to_string());
+        }
+        let mut response = respond(request, self.status(), &self.to_string())?;
+        // A browser repeats a prefetch by itself, as the visit.
+        if response.status() == Status::ServiceUnavailable && !matches!(self, Self::Speculative(_))
+        {
+            response.set_raw_header("Retry-After", RETRY_AFTER);
+        }
+        if let Self::MethodNotAllowed(allow) = self {
+            response.set_raw_header("Allow", allow);
+        }
+        Ok(response)
+    }
+}
+
+/// The page, or the problem document, for `status`.
+fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Result<'static> {
+    let title = status.reason_lossy();
+    let id = request_id(request).map(|id| id.to_string());
+    // The page quotes this id, and the log can be searched for it.
+    let is_logged = status.code >= 500 && status != Status::ServiceUnavailable;
+    let reference = id.as_deref().filter(|_| is_logged).unwrap_or_default();
+    if is_logged {
+        log::error!(
+            request_id = reference, method = request.method().as_str(),
+            path = request.uri().path().as_str(), status = status.code;
+            "a request failed with {status}"
+        );
+    }
+    let mut response = if wants_json(request) {
+        let mut problem = json!({
+            "type": "about:blank", "title": title, "status": status.code, "detail": advice,
+        });
+        if let Some(id) = &id {
+            problem["instance"] = format!("urn:uuid:{id}").into();
+        }
+        let mut response = problem.respond_to(request)?;
+        response.set_header(ContentType::new("application", "problem+json"));
+        // A script that may send a request may also read why it was refused.
+        response.set_header(any_origin());
+        response
+    } else {
+        let context = context! { status: status.code, title, advice, reference };
+        Template::render("error", context).respond_to(request)?
+    };
+    if let Some(id) = id {
+        response.set_raw_header("X-Request-Id", id);
+    }
+    response.set_status(status);
+    Ok(response)
+}
+
+/// Tries the template with and without a reference.
+///
+/// # Errors
+/// The template cannot work.
+pub fn check(environment: &Environment<'static>) -> Result<(), minijinja::Error> {
+    for reference in ["", "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab"] {
+        let advice = advice(Status::InternalServerError);
+        let sample = minijinja::context! { status => 500, title => "Error", advice, reference };
+        environment.get_template("error")?.render(sample)?;
+    }
+    Ok(())
+}
+
+/// The id that Caddy gave the request. Any other text in its place is never repeated.
+fn request_id(request: &Request<'_>) -> Option<Uuid> {
+    request.headers().get_one("X-Request-Id")?.parse().ok()
+}
+
+/// Whether a program asks: the `Accept` header or the address tells.
+fn wants_json(request: &Request<'_>) -> bool {
+    let preferred = request.accept().map(Accept::preferred);
+    preferred.is_some_and(|media| media.is_json() || media.sub() == "problem+json")
+        || request.uri().path().starts_with("/api/")
+}
+
+/// Answers every status that Rocket itself decides on.
+#[catch(default)]
+pub fn any_status(status: Status, _: &Request<'_>) -> Error {
+    Error::Status(status)
+}
+
+/// What a person can do about a view without a number.
+fn not_counted(reason: &CountError) -> &'static str {
+    match reason {
+        CountError::Busy => {
+            "More visitors came at once than can be counted. This visit was not counted. Try \
+             again in a moment."
+        }
+        _ => advice(Status::ServiceUnavailable),
+    }
+}
+
+/// What a person can do about a status.
+fn advice(status: Status) -> &'static str {
+    match status.code {
+        400 => "The request could not be understood. Check the address and try again.",
+        404 => "There is no page at this address. Nothing was counted.",
+        405 => "This address does not understand that method. Nothing was counted.",
+        413 | 414 | 431 => "The request was larger than anything this site asks for.",
+        422 => "The request was understood, but a value in it is not acceptable.",
+        503 => {
+            "The counter cannot reach its database just now. Nothing is lost: try again in a \
+             moment."
+        }
+        500.. => "Something went wrong on our side. It was logged. Try again in a moment.",
+        _ => "The request could not be answered.",
+    }
+}

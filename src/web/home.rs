@@ -1,0 +1,72 @@
+//! The page `/`: a visit counts one view and shows its number.
+
+pub mod cached_page;
+
+use rocket::fairing::AdHoc;
+use rocket::futures::stream::{self, Stream};
+use rocket::http::{ContentType, Header};
+use rocket::response::stream::ByteStream;
+use rocket::{Responder, State, get, head, routes};
+
+use self::cached_page::{CachedPages, SingleChunk};
+use super::error::Error;
+use super::templates::Templates;
+use super::visit::{Speculative, Visit};
+use crate::counter::Counter;
+use crate::database::Db;
+use crate::page::PageName;
+
+/// The page is drawn before the view is counted: if it cannot be drawn, no number is used up.
+#[get("/")]
+async fn visit(
+    visit: Result<Visit, Speculative>,
+    counter: &State<Counter>,
+    pages: &State<CachedPages>,
+    db: &Db,
+) -> Result<SingleChunk, Error> {
+    let Visit = visit?;
+    let page = pages.current(counter.readiness(), db).await?;
+    let number = counter.count(PageName::home()).await?;
+    Ok(page.with_number(number)?)
+}
+
+/// What GET would answer, without the body. Rocket would run the handler of GET, which counts.
+#[head("/")]
+fn preview() -> (ContentType, ByteStream<impl Stream<Item = &'static [u8]>>) {
+    // A stream has no length. A Content-Length here would have to be the length of the page.
+    (ContentType::HTML, ByteStream(stream::empty()))
+}
+
+/// A file of the page. It is not inlined, so that the content policy can forbid inlined code.
+#[derive(Responder)]
+struct File(&'static str, ContentType, Header<'static>);
+
+impl File {
+    fn new(content: &'static str, kind: ContentType) -> Self {
+        Self(content, kind, Header::new("Cache-Control", "max-age=3600"))
+    }
+}
+
+#[get("/style.css")]
+fn style() -> File {
+    File::new(include_str!("home/style.css"), ContentType::CSS)
+}
+
+#[get("/live.js")]
+fn script() -> File {
+    File::new(include_str!("home/live.js"), ContentType::JavaScript)
+}
+
+#[get("/icon.svg")]
+fn icon() -> File {
+    File::new(include_str!("home/icon.svg"), ContentType::SVG)
+}
+
+/// Serves the page.
+pub fn stage(templates: Templates) -> AdHoc {
+    AdHoc::on_ignite("Home", |rocket| async {
+        rocket
+            .manage(CachedPages::new(templates))
+            .mount("/", routes![visit, preview, style, script, icon])
+    })
+}

@@ -1,0 +1,232 @@
+//! The page `/`, drawn at most once a second, without the part that differs from view to view.
+//!
+//! `home.html.j2` is the page, and prints the fragment `count` once. `count.html.j2` is the
+//! fragment, and is rendered for each view with its number. To render the whole page for each view
+//! would cost several times as much: see "What was tried" in bench/README.md.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use rocket::request::Request;
+use rocket::response::content::RawHtml;
+use rocket::response::{self, Responder};
+use rocket::tokio::sync;
+use rocket_dyn_templates::minijinja::{Environment, Error, ErrorKind, Value, context};
+use sqlx::PgPool;
+
+use crate::counter::CountError;
+use crate::counter::history::{self, Day, History};
+use crate::database::{NotReady, Readiness, Server, within};
+use crate::page::PageName;
+use crate::web::error;
+use crate::web::templates::Templates;
+
+/// How old the page may be, without the numbers, which are always exact.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// How long the page waits for its history. After that it is shown without.
+const HISTORY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Stands for the fragment while the page is drawn. It is for private use, so no text contains it.
+const MARK: &str = "\u{e000}";
+
+/// About how many bytes the fragment has.
+const FRAGMENT_SIZE: usize = 512;
+
+/// The page without the fragment.
+pub struct CachedPage {
+    before: String,
+    after: String,
+    /// The views before today, if the history is known.
+    before_today: Option<i64>,
+    templates: Environment<'static>,
+}
+
+impl CachedPage {
+    fn draw(
+        templates: Environment<'static>,
+        history: Option<&History>,
+        database: &Server,
+        replica: &str,
+    ) -> Result<Self, Error> {
+        let chart = match history {
+            Some(history) => templates.get_template("chart")?.render(chart(history))?,
+            None => String::new(),
+        };
+        let html = templates.get_template("home")?.render(context! {
+            count => Value::from_safe_string(MARK.into()),
+            chart => Value::from_safe_string(chart),
+            replica,
+            database,
+        })?;
+        let parts: Vec<_> = html.split(MARK).collect();
+        let [before, after] = parts[..] else {
+            let problem = "home.html.j2 has to print {{ count }} once, without a filter";
+            return Err(Error::new(ErrorKind::InvalidOperation, problem));
+        };
+        Ok(Self {
+            before: before.into(),
+            after: after.into(),
+            before_today: history.map(|history| history.views - history.today()),
+            templates,
+        })
+    }
+
+    /// The page as the visitor with this number sees it.
+    ///
+    /// # Errors
+    /// The template of the fragment failed.
+    pub fn with_number(&self, number: i64) -> Result<SingleChunk, Error> {
+        // `pageviews set` may have moved the views before today since the page was drawn.
+        let today = self.before_today.map(|before| (number - before).max(0));
+        let count = self.templates.get_template("count")?;
+        let mut html = Vec::with_capacity(self.before.len() + FRAGMENT_SIZE + self.after.len());
+        html.extend_from_slice(self.before.as_bytes());
+        count.render_captured_to(context! { number, today }, &mut html)?;
+        html.extend_from_slice(self.after.as_bytes());
+        Ok(SingleChunk(html))
+    }
+}
+
+/// Tries the templates with a few numbers, with and without a history.
+///
+/// # Errors
+/// A template cannot work.
+pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
+    let day = |day: i64| Day {
+        day: format!("2026-01-{day:02}"),
+        views: day - 1,
+    };
+    let history = History {
+        views: 1_000_000,
+        days: (1..=30).map(day).collect(),
+    };
+    let database = Server {
+        name: "name".into(),
+        version: "18.1".into(),
+    };
+    for history in [None, Some(&history)] {
+        let page = CachedPage::draw(templates.clone(), history, &database, "replica")?;
+        for number in [1, 2, 1_234_567] {
+            page.with_number(number)?;
+        }
+    }
+    Ok(())
+}
+
+/// What `chart.html.j2` draws.
+fn chart(history: &History) -> Value {
+    let views = || history.days.iter().map(|day| day.views);
+    let most = views().max().unwrap_or(0);
+    // In hundredths of the highest bar. Only a day without views has no bar at all.
+    let height = |views: i64| match views {
+        0 => 0,
+        views => (i128::from(views) * 100 / i128::from(most)).max(1) as i64,
+    };
+    let bar =
+        |day: &Day| context! { day => day.day, views => day.views, height => height(day.views) };
+    let days: Vec<_> = history.days.iter().map(bar).collect();
+    context! { days, most, total => views().sum::<i64>() }
+}
+
+/// A page that is written at once. Rocket would write pieces of 4 KiB, each by another task.
+pub struct SingleChunk(Vec<u8>);
+
+impl<'r> Responder<'r, 'static> for SingleChunk {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        // One byte more than there is, so that the end is found in the same read.
+        let size = self.0.len() + 1;
+        let mut response = RawHtml(self.0).respond_to(request)?;
+        response.set_max_chunk_size(size);
+        Ok(response)
+    }
+}
+
+/// Draws the page, and keeps the last drawing.
+pub struct CachedPages {
+    templates: Templates,
+    /// The host name, which is the id of the container in a cluster.
+    replica: String,
+    last: RwLock<Option<(Instant, Arc<CachedPage>)>>,
+    drawing: sync::Mutex<()>,
+}
+
+impl CachedPages {
+    /// Nothing is drawn yet.
+    pub fn new(templates: Templates) -> Self {
+        let replica = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Self {
+            templates,
+            replica,
+            last: RwLock::default(),
+            drawing: sync::Mutex::default(),
+        }
+    }
+
+    /// The page of the last second. One visitor draws it anew when it is older, while the others
+    /// get the old one.
+    ///
+    /// # Errors
+    /// A template failed, or there is no database.
+    pub async fn current(
+        &self,
+        readiness: &Readiness,
+        pool: &PgPool,
+    ) -> Result<Arc<CachedPage>, error::Error> {
+        match self.last() {
+            Some((drawn, page)) if drawn.elapsed() < MAX_AGE => Ok(page),
+            // Boxed, so that every request's future need not have room for it.
+            last => Box::pin(self.redraw(last, readiness, pool)).await,
+        }
+    }
+
+    async fn redraw(
+        &self,
+        last: Option<(Instant, Arc<CachedPage>)>,
+        readiness: &Readiness,
+        pool: &PgPool,
+    ) -> Result<Arc<CachedPage>, error::Error> {
+        let server = readiness.wait().await.map_err(CountError::NotReady)?;
+        let _drawing = match (self.drawing.try_lock(), last) {
+            (Ok(guard), _) => guard,
+            (Err(_), Some((_, page))) => return Ok(page),
+            // Nothing was ever drawn: wait for the first drawing.
+            (Err(_), None) => {
+                let guard = self.drawing.lock().await;
+                if let Some((_, page)) = self.last() {
+                    return Ok(page);
+                }
+                guard
+            }
+        };
+        let history = within(HISTORY_TIMEOUT, history::read(pool, &PageName::home())).await;
+        if let Err(error) = &history
+            && NotReady::from(error) == NotReady::Failing
+        {
+            // The engine logs an outage. An error that the server reports only here is news.
+            log::warn!("the page is shown without its history: {error}");
+        }
+        let page = Arc::new(self.draw(history.as_ref().ok(), &server)?);
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), page.clone()));
+        Ok(page)
+    }
+
+    /// Draws the page with its `history`, if that is known.
+    ///
+    /// # Errors
+    /// A template failed.
+    pub fn draw(&self, history: Option<&History>, server: &Server) -> Result<CachedPage, Error> {
+        CachedPage::draw(self.templates.current(), history, server, &self.replica)
+    }
+
+    fn last(&self) -> Option<(Instant, Arc<CachedPage>)> {
+        self.last
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

@@ -1,0 +1,70 @@
+"use strict";
+// Without this script the page shows the numbers of its visit. With it, they stay up to date.
+{
+  const [live, views, today, chart, note] = document.querySelectorAll("#live, #views, #today, svg, #note");
+  const utc = () => new Date().getUTCDate();
+  let date = utc();
+  let pause = 2000;
+  let source, timer;
+
+  const put = (data, number) => {
+    data.value = number;
+    data.textContent = number.toLocaleString("en-US");
+  };
+
+  const entitle = () =>
+    (document.title = views.textContent + (+views.value === 1 ? " view" : " views"));
+
+  const show = (total) => {
+    const more = total - views.value;
+    // Views never become fewer: a smaller total is an old one.
+    if (!(more > 0)) return;
+    if (today) put(today, (date === (date = utc()) && +today.value) + more);
+    put(views, total);
+    views.nextSibling.data = " views of ";
+    views.parentNode.className = "n" + views.textContent.length;
+    entitle();
+    // The style has to be computed once with the class, so that its removal is animated.
+    views.className = "lit";
+    getComputedStyle(views).color;
+    views.className = "";
+  };
+
+  const say = (state) => (live.textContent = live.className = state);
+
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+  };
+
+  const open = () => {
+    close();
+    if (document.hidden) return;
+    source = new EventSource("/live");
+    source.onopen = () => {
+      pause = 2000;
+      say("live");
+    };
+    source.onmessage = ({ data }) => show(+data);
+    source.onerror = () => {
+      say("reconnecting");
+      // The browser tries again by itself, unless the server refused it.
+      if (source.readyState < 2) return;
+      timer = setTimeout(open, pause * (0.5 + Math.random()));
+      pause = Math.min(pause * 2, 60000);
+    };
+  };
+
+  entitle();
+  document.addEventListener("visibilitychange", open);
+  addEventListener("pageshow", open);
+  addEventListener("pagehide", close);
+
+  if (chart) {
+    const text = note.textContent;
+    chart.onpointerover = ({ target }) => {
+      if (target !== chart) note.textContent = target.textContent;
+    };
+    chart.onpointerleave = () => (note.textContent = text);
+  }
+}

@@ -1,0 +1,73 @@
+//! `GET /live/<page>`: the total of a page as it changes, as an event stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::fairing::AdHoc;
+use rocket::futures::Stream;
+use rocket::request::Request;
+use rocket::response::stream::{Event, EventStream};
+use rocket::response::{self, Responder};
+use rocket::tokio::{pin, select, time};
+use rocket::{Shutdown, State, get, routes};
+
+use super::cors::any_origin;
+use super::error::Error;
+use crate::counter::{Feed, Follower};
+use crate::page::{AllowedPages, PageName};
+
+/// How long a stream rests after each message: nobody reads more than four a second.
+const REST: Duration = Duration::from_millis(250);
+
+/// How often an idle stream sends a comment, so that a broken connection is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a stream lasts. The browser opens the next one. A client that stopped reading does not.
+const LIFETIME: Duration = Duration::from_secs(240);
+
+/// A stream that scripts of any site may read.
+struct OpenStream<S>(EventStream<S>);
+
+impl<'r, S: Stream<Item = Event> + Send + 'r> Responder<'r, 'r> for OpenStream<S> {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
+        let mut response = self.0.respond_to(request)?;
+        response.set_header(any_origin());
+        // The size of the largest message. By default each stream would hold 4 KiB.
+        response.set_max_chunk_size(64);
+        Ok(response)
+    }
+}
+
+#[get("/live/<page..>")]
+fn live(
+    page: Option<PageName>,
+    pages: &State<AllowedPages>,
+    feed: &State<Arc<Feed>>,
+    mut end: Shutdown,
+) -> Result<OpenStream<impl Stream<Item = Event>>, Error> {
+    let page = pages.check(page)?;
+    let Follower { mut total, permit } = feed.follow(page).ok_or(Error::TooManyStreams)?;
+    let stream = EventStream! {
+        let _permit = permit;
+        let lifetime = time::sleep(LIFETIME);
+        pin!(lifetime);
+        loop {
+            let views = *total.borrow_and_update();
+            if let Some(views) = views {
+                yield Event::data(views.to_string());
+                time::sleep(REST).await;
+            }
+            select! {
+                changed = total.changed() => if changed.is_err() { break },
+                () = &mut lifetime => break,
+                () = &mut end => break,
+            }
+        }
+    };
+    Ok(OpenStream(stream.heartbeat(HEARTBEAT)))
+}
+
+/// Serves `/live`.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("Live", |rocket| async { rocket.mount("/", routes![live]) })
+}
