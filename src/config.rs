@@ -37,13 +37,13 @@ impl Profile {
                 .with_origin("environment variable ROCKET_PROFILE")
                 .with_remedy("set it to dev or prod")
         };
-        match env::var("ROCKET_PROFILE").as_deref() {
-            Ok("dev") => Ok(Self::Dev),
-            Ok("prod") => Ok(Self::Prod),
-            Ok("") | Err(env::VarError::NotPresent) if cfg!(debug_assertions) => Ok(Self::Dev),
-            Ok("") | Err(env::VarError::NotPresent) => Ok(Self::Prod),
-            Ok(other) => Err(wrong(format!("there is no profile {other:?}"))),
-            Err(env::VarError::NotUnicode(_)) => Err(wrong("not valid UTF-8".into())),
+        match env::var_os("ROCKET_PROFILE").unwrap_or_default().to_str() {
+            Some("dev") => Ok(Self::Dev),
+            Some("prod") => Ok(Self::Prod),
+            Some("") if cfg!(debug_assertions) => Ok(Self::Dev),
+            Some("") => Ok(Self::Prod),
+            Some(other) => Err(wrong(format!("there is no profile {other:?}"))),
+            None => Err(wrong("not valid UTF-8".into())),
         }
     }
 

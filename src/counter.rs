@@ -110,9 +110,7 @@ impl Counter {
     /// # Errors
     /// The database cannot be used, or did not answer in time.
     pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, NotReady> {
-        self.readiness.wait().await?;
-        let history = within(HISTORY_TIMEOUT, history::read(pool, page)).await;
-        history.map_err(|error| NotReady::from(&error))
+        self.read(history::read(pool, page)).await
     }
 
     /// The pages with views that are not among `allowed`, read over a connection of `pool`.
@@ -124,9 +122,16 @@ impl Counter {
         pool: &PgPool,
         allowed: &AllowedPages,
     ) -> Result<Unlisted, NotReady> {
+        self.read(history::unlisted(pool, allowed)).await
+    }
+
+    async fn read<T>(
+        &self,
+        query: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, NotReady> {
         self.readiness.wait().await?;
-        let unlisted = within(HISTORY_TIMEOUT, history::unlisted(pool, allowed)).await;
-        unlisted.map_err(|error| NotReady::from(&error))
+        let read = within(HISTORY_TIMEOUT, query).await;
+        read.map_err(|error| NotReady::from(&error))
     }
 }
 

@@ -66,7 +66,7 @@ impl Log for Format {
 /// kept where they explain an error of ours, such as a template that fails.
 fn is_noise(record: &Record<'_>, max: LevelFilter) -> bool {
     let from = |path| record.target().starts_with(path);
-    let libraries = from("hyper") || from("h2");
+    let libraries = from("hyper") || from("h2") || from("sqlx::postgres::notice");
     let lists = record.level() == Level::Info
         && [LAUNCH, "rocket::shield", "rocket_dyn_templates"]
             .into_iter()

@@ -164,7 +164,7 @@ async fn export<T: Serialize>(
     Ok(())
 }
 
-/// An error of the output is told from others by its kind, which csv hides.
+/// csv hides the kind of an error of the output. A closed pipe is known by it.
 fn unwritten(error: csv::Error) -> anyhow::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),

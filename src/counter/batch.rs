@@ -23,13 +23,8 @@ impl<W> FromIterator<(PageName, W)> for Batch<W> {
 
 impl<W> Batch<W> {
     /// How many views there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.values().map(Vec::len).sum()
-    }
-
-    /// Whether there is no view.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// What receives the numbers.

@@ -2,9 +2,9 @@
 
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header};
-use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Responder, State, get, post, routes};
+use serde::Serialize;
 
 use super::cors::any_origin;
 use super::error::Error;
@@ -24,7 +24,6 @@ impl<T> Open<T> {
 }
 
 #[derive(Serialize)]
-#[serde(crate = "rocket::serde")]
 struct Page {
     page: String,
     views: i64,
@@ -50,7 +49,6 @@ async fn read(
 }
 
 #[derive(Serialize)]
-#[serde(crate = "rocket::serde")]
 struct View {
     page: String,
     number: i64,

@@ -113,9 +113,6 @@ fn preview(file: Option<File>, pages: &State<AllowedPages>) -> Result<Badge<()>,
 }
 
 /// Tries the template with and without a label.
-///
-/// # Errors
-/// The template cannot work.
 pub fn check(environment: &Environment<'static>) -> Result<(), minijinja::Error> {
     for (label, label_width) in [("", 0), ("views", 42)] {
         environment

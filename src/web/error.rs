@@ -27,8 +27,7 @@ const RETRY_AFTER: &str = "2";
 pub enum Error {
     /// A view has no number.
     #[error("{}", not_counted(.0))]
-    NotCounted(#[from] CountError),
-    /// The counts cannot be read.
+    Count(#[from] CountError),
     #[error("{}", advice(Status::ServiceUnavailable))]
     NotReady(#[from] NotReady),
     /// The request is a prefetch, and prefetches are not counted.
@@ -37,16 +36,13 @@ pub enum Error {
     /// A template failed. The log has the cause.
     #[error("{}", advice(Status::InternalServerError))]
     Template,
-    /// The page is not counted.
     #[error(transparent)]
     UnknownPage(#[from] UnknownPage),
     /// The address has only these methods.
     #[error("{}", advice(Status::MethodNotAllowed))]
     MethodNotAllowed(String),
-    /// A value in the query is not acceptable, for this reason.
     #[error("{0}")]
     InvalidQuery(&'static str),
-    /// Too many event streams are open.
     #[error("Too many people follow this already. Reload the page to see the right number.")]
     TooManyStreams,
     /// Rocket answers with this status.
@@ -64,10 +60,9 @@ impl From<minijinja::Error> for Error {
 impl Error {
     fn status(&self) -> Status {
         match self {
-            Self::NotCounted(_)
-            | Self::NotReady(_)
-            | Self::Speculative(_)
-            | Self::TooManyStreams => Status::ServiceUnavailable,
+            Self::Count(_) | Self::NotReady(_) | Self::Speculative(_) | Self::TooManyStreams => {
+                Status::ServiceUnavailable
+            }
             Self::Template => Status::InternalServerError,
             Self::UnknownPage(_) => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
@@ -81,7 +76,7 @@ impl Error {
 /// visitor would drown the log, so refused visits are counted in the metrics.
 impl<'r> Responder<'r, 'static> for Error {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        if let (Self::NotCounted(reason), Some(metrics)) =
+        if let (Self::Count(reason), Some(metrics)) =
             (&self, request.rocket().state::<Arc<Metrics>>())
         {
             metrics.refused(&reason.to_string());
@@ -137,9 +132,6 @@ fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Res
 }
 
 /// Tries the template with and without a reference.
-///
-/// # Errors
-/// The template cannot work.
 pub fn check(environment: &Environment<'static>) -> Result<(), minijinja::Error> {
     for reference in ["", "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab"] {
         let advice = advice(Status::InternalServerError);
@@ -161,7 +153,7 @@ fn wants_json(request: &Request<'_>) -> bool {
         || request.uri().path().starts_with("/api/")
 }
 
-/// Answers every status that Rocket itself decides on.
+/// Every status that Rocket itself decides on.
 #[catch(default)]
 pub fn any_status(status: Status, _: &Request<'_>) -> Error {
     Error::Status(status)

@@ -3,22 +3,27 @@
 //! Rocket answers 404 when an address has no route for a method. This answers `OPTIONS` with the
 //! list of the methods that the address has, and any other method with 405 and that list.
 
-use rocket::http::{Header, Method, Status};
+use rocket::catch;
+use rocket::http::{Method, Status};
 use rocket::request::Request;
-use rocket::{Responder, catch};
+use rocket::response::{self, Responder, Response};
 
 use super::cors::any_origin;
 use super::error::Error;
 
 /// The answer to `OPTIONS`, also for a browser that asks whether a script may send a request.
-#[derive(Responder)]
-#[response(status = 204)]
-pub struct Allowed {
-    nothing: (),
-    allow: Header<'static>,
-    origin: Header<'static>,
-    methods: Header<'static>,
-    headers: Header<'static>,
+pub struct Allowed(String);
+
+impl<'r> Responder<'r, 'static> for Allowed {
+    fn respond_to(self, _: &'r Request<'_>) -> response::Result<'static> {
+        Response::build()
+            .status(Status::NoContent)
+            .header(any_origin())
+            .raw_header("Access-Control-Allow-Headers", "Content-Type")
+            .raw_header("Access-Control-Allow-Methods", self.0.clone())
+            .raw_header("Allow", self.0)
+            .ok()
+    }
 }
 
 /// No route has the address and the method of `request`.
@@ -26,21 +31,13 @@ pub struct Allowed {
 pub fn no_route(request: &Request<'_>) -> Result<Allowed, Error> {
     let methods = methods_at(request);
     let (method, allow) = (request.method(), methods.join(", "));
-    if method != Method::Options || methods.is_empty() {
-        return Err(
-            match methods.is_empty() || methods.contains(&method.as_str()) {
-                true => Error::Status(Status::NotFound),
-                false => Error::MethodNotAllowed(allow),
-            },
-        );
+    if methods.is_empty() || method != Method::Options && methods.contains(&method.as_str()) {
+        return Err(Error::Status(Status::NotFound));
     }
-    Ok(Allowed {
-        nothing: (),
-        allow: Header::new("Allow", allow.clone()),
-        origin: any_origin(),
-        methods: Header::new("Access-Control-Allow-Methods", allow),
-        headers: Header::new("Access-Control-Allow-Headers", "Content-Type"),
-    })
+    if method != Method::Options {
+        return Err(Error::MethodNotAllowed(allow));
+    }
+    Ok(Allowed(allow))
 }
 
 /// The methods that the address of `request` has, if any. Rocket answers HEAD wherever GET is.

@@ -22,9 +22,7 @@ pub struct Query<'q> {
 pub struct Style<'q> {
     /// The left half. Empty for a badge without one.
     pub label: &'q str,
-    /// The colour behind the number.
     pub color: Color,
-    /// The colour behind the label.
     pub label_color: Color,
     /// Whether fetching the badge counts a view.
     pub counts: bool,
@@ -108,7 +106,6 @@ impl Color {
         Some(Self(named))
     }
 
-    /// The colour in CSS.
     pub fn css(self) -> String {
         format!("#{:06x}", self.0)
     }
