@@ -1,7 +1,9 @@
 "use strict";
 // Without this script the page shows the numbers of its visit. With it, they stay up to date.
 {
-  const [live, views, today, chart, note] = document.querySelectorAll("#live, #views, #today, svg, #note");
+  const ids = ["live", "views", "today", "plural", "note"];
+  const [live, views, today, plural, note] = ids.map((id) => document.getElementById(id));
+  const chart = document.querySelector("svg");
   const utc = () => new Date().getUTCDate();
   let date = utc();
   let pause = 2000;
@@ -21,7 +23,7 @@
     if (!(more > 0)) return;
     if (today) put(today, (date === (date = utc()) && +today.value) + more);
     put(views, total);
-    views.nextSibling.data = " views of ";
+    if (plural) plural.textContent = "s";
     views.parentNode.className = "n" + views.textContent.length;
     entitle();
     // The style has to be computed once with the class, so that its removal is animated.
@@ -60,7 +62,7 @@
   addEventListener("pageshow", open);
   addEventListener("pagehide", close);
 
-  if (chart) {
+  if (chart && note) {
     const text = note.textContent;
     chart.onpointerover = ({ target }) => {
       if (target !== chart) note.textContent = target.textContent;
