@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::{Stream, eventually};
-use crate::compose::{Cluster, docker, number, replica};
+use crate::compose::{Cluster, docker, inspect, number, replica};
 
 /// How many streams each replica holds, by its metrics.
 fn held(cluster: &Cluster) -> Vec<u64> {
@@ -52,4 +52,24 @@ fn a_view_counted_by_any_replica_shows_on_every_stream() {
         cluster.visit();
         held(&cluster).iter().all(|streams| *streams == 0)
     });
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_stream_that_breaks_leaves_no_address_in_the_log() {
+    let cluster = Cluster::up(&[]);
+    let mut stream = Stream::open(&cluster.url("/live"));
+    assert_eq!(stream.next(), Some(0));
+    drop(stream);
+    let log = || cluster.compose(&["logs", "--no-color", "web"]);
+    eventually("Caddy notices the end of the stream", || {
+        cluster.visit();
+        log().contains("aborting with incomplete response")
+    });
+    // Caddy sees this machine at its own end of the network.
+    let network = inspect(&cluster.full_name("outside"));
+    let visitor = network["IPAM"]["Config"][0]["Gateway"].as_str().unwrap();
+    let log = log();
+    assert!(!log.contains(visitor), "{log}");
+    assert!(!log.contains("User-Agent"), "{log}");
 }
