@@ -16,7 +16,7 @@ use sqlx::PgPool;
 
 use crate::counter::CountError;
 use crate::counter::history::{self, Day, History};
-use crate::database::{NotReady, Readiness, Server, within};
+use crate::database::{Readiness, Server, within};
 use crate::page::PageName;
 use crate::web::error;
 use crate::web::templates::Templates;
@@ -24,7 +24,10 @@ use crate::web::templates::Templates;
 /// How old the page may be, without the numbers, which are always exact.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// How long the page waits for its history. After that it is shown without.
+/// How old the page may be while its history cannot be read. After that it has no chart.
+const MAX_STALE_AGE: Duration = Duration::from_secs(10);
+
+/// How long the page waits for its history.
 const HISTORY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Stands for the fragment while the page is drawn. It is for private use, so no text contains it.
@@ -190,9 +193,9 @@ impl CachedPages {
         pool: &PgPool,
     ) -> Result<Arc<CachedPage>, error::Error> {
         let server = readiness.wait().await.map_err(CountError::NotReady)?;
-        let _drawing = match (self.drawing.try_lock(), last) {
+        let _drawing = match (self.drawing.try_lock(), &last) {
             (Ok(guard), _) => guard,
-            (Err(_), Some((_, page))) => return Ok(page),
+            (Err(_), Some((_, page))) => return Ok(page.clone()),
             // Nothing was ever drawn: wait for the first drawing.
             (Err(_), None) => {
                 let guard = self.drawing.lock().await;
@@ -203,11 +206,17 @@ impl CachedPages {
             }
         };
         let history = within(HISTORY_TIMEOUT, history::read(pool, &PageName::home())).await;
-        if let Err(error) = &history
-            && NotReady::from(error) == NotReady::Failing
-        {
-            // The engine logs an outage. An error that the server reports only here is news.
-            log::warn!("the page is shown without its history: {error}");
+        if let Err(error) = &history {
+            // A database that restarts: the old history is better than none.
+            if let Some((drawn, page)) = last
+                && drawn.elapsed() < MAX_STALE_AGE
+            {
+                return Ok(page);
+            }
+            // The engine has logged an outage.
+            if readiness.last_known().is_ok() {
+                log::warn!("the page is shown without its history: {error}");
+            }
         }
         let page = Arc::new(self.draw(history.as_ref().ok(), &server)?);
         *self.last.write().unwrap_or_else(PoisonError::into_inner) =
