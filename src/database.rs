@@ -72,8 +72,8 @@ impl rocket_db_pools::Pool for Pool {
         self.0.acquire().await.map_err(rocket_db_pools::Error::Get)
     }
 
-    /// Does nothing: Rocket calls this as soon as it is told to stop, when requests in flight
-    /// still need the pool. [`close`] follows when they have ended.
+    /// Does nothing: the fairing of `Db::init` would close the pool while requests in flight still
+    /// need it. [`close`] does it after them.
     async fn close(&self) {}
 }
 
@@ -99,15 +99,17 @@ pub async fn connect(
 ) -> Result<(PgConnection, Server), Error> {
     let mut connection = within(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await?;
     within(MIGRATE_TIMEOUT, migrate(&mut connection)).await?;
-    sqlx::query("SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', '2s', false)")
-        .bind(format!("{}ms", statement_timeout.as_millis()))
-        .execute(&mut connection)
-        .await?;
-    let (name, version) = sqlx::query_as(
-        "SELECT current_database()::text, split_part(current_setting('server_version'), ' ', 1)",
+    let settings = sqlx::query(
+        "SELECT set_config('lock_timeout', '2s', false),
+            set_config('statement_timeout', $1, false)",
     )
-    .fetch_one(&mut connection)
-    .await?;
+    .bind(format!("{}ms", statement_timeout.as_millis()));
+    within(CONNECT_TIMEOUT, settings.execute(&mut connection)).await?;
+    let server = sqlx::query_as(
+        "SELECT current_database()::text,
+            split_part(current_setting('server_version'), ' ', 1)",
+    );
+    let (name, version) = within(CONNECT_TIMEOUT, server.fetch_one(&mut connection)).await?;
     Ok((connection, Server { name, version }))
 }
 
@@ -123,9 +125,9 @@ pub async fn listen(options: &PgConnectOptions, channel: &str) -> Result<PgListe
         .acquire_timeout(CONNECT_TIMEOUT)
         .after_release(|_, _| Box::pin(async { Ok(false) }))
         .connect_lazy_with(options.clone());
-    let mut listener = PgListener::connect_with(&pool).await?;
+    let mut listener = within(CONNECT_TIMEOUT, PgListener::connect_with(&pool)).await?;
     listener.eager_reconnect(false);
-    listener.listen(channel).await?;
+    within(CONNECT_TIMEOUT, listener.listen(channel)).await?;
     Ok(listener)
 }
 
