@@ -4,19 +4,18 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
-use clap::Subcommand;
+use clap::{Subcommand, value_parser};
 use rocket::futures::{TryStream, TryStreamExt};
-use rocket::tokio::time;
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::config::Config;
 use crate::counter::{history, ledger};
-use crate::database::{self, NotReady};
+use crate::database::{self, NotReady, within};
 use crate::number::thousands;
 use crate::page::{AllowedPages, PageName};
 
-/// How long a command may take: an export of millions of pages from a busy database.
+/// How long the database may take to answer a command, or to send the next row of an export.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The commands.
@@ -32,7 +31,7 @@ pub enum Command {
         /// The page, such as / or blog/first-post
         page: PageName,
         /// How many views it had
-        #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(0..=ledger::MAX_VIEWS))]
+        #[arg(value_name = "N", value_parser = value_parser!(i64).range(0..=ledger::MAX_VIEWS))]
         views: i64,
         /// Allow N to be smaller than the count: numbers may be shown a second time
         #[arg(long)]
@@ -50,12 +49,14 @@ pub enum Command {
 
 /// Runs `command` on the database that `config` names. Writes what it has to say to `output`.
 pub async fn run(command: Command, config: &Config, output: &mut impl Write) -> Result<()> {
-    let connect = database::connect(&config.database()?.connect, TIMEOUT).await;
+    // An export takes as long as its reader does.
+    let limit = match command {
+        Command::Export { .. } => Duration::ZERO,
+        _ => TIMEOUT,
+    };
+    let connect = database::connect(&config.database()?.connect, limit).await;
     let (mut database, _) = connect.map_err(explain)?;
-    let done = execute(command, &config.pages, &mut database, output);
-    time::timeout(TIMEOUT, done)
-        .await
-        .unwrap_or_else(|_| Err(explain(database::Error::Timeout(TIMEOUT))))
+    execute(command, &config.pages, &mut database, output).await
 }
 
 fn explain(error: impl Into<database::Error>) -> anyhow::Error {
@@ -72,7 +73,7 @@ async fn execute(
 ) -> Result<()> {
     match command {
         Command::Get { page } => {
-            let totals = history::totals(database, &[page.as_str()])
+            let totals = within(TIMEOUT, history::totals(database, &[page.as_str()]))
                 .await
                 .map_err(explain)?;
             if totals.is_empty() {
@@ -86,10 +87,8 @@ async fn execute(
             repeat_numbers,
         } => {
             ensure_counted(pages, &page)?;
-            match ledger::set(database, &page, views, repeat_numbers)
-                .await
-                .map_err(explain)?
-            {
+            let set = ledger::set(database, &page, views, repeat_numbers);
+            match within(TIMEOUT, set).await.map_err(explain)? {
                 ledger::Set::Done { before } => writeln!(output, "{page}: {before} -> {views}")?,
                 ledger::Set::Refused { now } => bail!(
                     "the count of {page} is {now}; from {views} on, numbers up to {now} may be \
@@ -98,13 +97,8 @@ async fn execute(
             }
         }
         Command::List => {
-            list(
-                history::all(database)
-                    .try_collect()
-                    .await
-                    .map_err(explain)?,
-                output,
-            )?;
+            let rows = within(TIMEOUT, history::all(database).try_collect()).await;
+            list(rows.map_err(explain)?, output)?;
         }
         Command::Export { days: false } => {
             let rows = history::all(database).map_ok(|(page, views, _)| (page, views));
@@ -157,14 +151,14 @@ async fn export<T: Serialize>(
         .from_writer(output);
     table.write_record(head).map_err(unwritten)?;
     let mut rows = std::pin::pin!(rows.into_stream());
-    while let Some(row) = rows.try_next().await.map_err(explain)? {
+    while let Some(row) = within(TIMEOUT, rows.try_next()).await.map_err(explain)? {
         table.serialize(row).map_err(unwritten)?;
     }
     table.flush()?;
     Ok(())
 }
 
-/// csv hides the kind of an error of the output. A closed pipe is known by it.
+/// Unwraps the error of csv, so that `main` can recognise a closed pipe.
 fn unwritten(error: csv::Error) -> anyhow::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),

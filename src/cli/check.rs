@@ -97,7 +97,11 @@ pub fn run(arguments: &Arguments) -> Report {
 fn ask(arguments: &Arguments, report: &mut Report) -> Option<()> {
     let Arguments { url, app, views } = arguments;
     let url = url.trim_end_matches('/');
-    let web = url.rsplit('/').next()?;
+    let web = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let web = &match web.contains(':') {
+        true => web.to_string(),
+        false => format!("{web}:80"),
+    };
     for name in [web, app] {
         report.note("DNS", resolve(name), |found| {
             Works(format!("{name} is {}", join(found)))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 /// How long to wait for the answer: longer than `/readyz` may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -12,7 +12,7 @@ pub fn probe(url: &str) -> Result<String> {
     let answer = minreq::get(url)
         .with_timeout(TIMEOUT.as_secs())
         .send()
-        .with_context(|| format!("{url} does not answer"))?;
+        .map_err(|error| anyhow!("{url} does not answer: {error}"))?;
     let body = answer.as_str().unwrap_or_default().trim();
     match answer.status_code {
         200 => Ok(body.into()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// What a page says.
 pub struct Page {
@@ -21,7 +21,7 @@ impl Page {
         let answer = minreq::get(format!("{url}/"))
             .with_timeout(timeout.as_secs())
             .send()
-            .with_context(|| format!("{url} does not answer"))?;
+            .map_err(|error| anyhow!("{url} does not answer: {error}"))?;
         if answer.status_code != 200 {
             bail!(
                 "{url} answers {} {}",
@@ -30,10 +30,17 @@ impl Page {
             );
         }
         let html = answer.as_str().unwrap_or_default();
-        let number = between(html, r#"<data id="views" value=""#, '"')
-            .and_then(|number| number.parse().ok())
+        let number = element(html, "views")
+            .and_then(|(tag, _)| {
+                tag.split_once(r#"value=""#)?
+                    .1
+                    .split('"')
+                    .next()?
+                    .parse()
+                    .ok()
+            })
             .with_context(|| format!("{url} answers a page without a number"))?;
-        let text = |id: &str| between(html, &format!(r#"id="{id}">"#), '<').unwrap_or("?");
+        let text = |id: &str| element(html, id).map_or("?", |(_, text)| text);
         Ok(Self {
             number,
             replica: text("replica").into(),
@@ -77,6 +84,9 @@ impl Page {
     }
 }
 
-fn between<'t>(text: &'t str, before: &str, after: char) -> Option<&'t str> {
-    text.split_once(before)?.1.split(after).next()
+/// The tag of the element with this id, and the text after the tag.
+fn element<'t>(html: &'t str, id: &str) -> Option<(&'t str, &'t str)> {
+    let id = format!(r#"id="{id}""#);
+    let mut tags = html.split('<').filter_map(|part| part.split_once('>'));
+    tags.find(|(tag, _)| tag.contains(&id))
 }
