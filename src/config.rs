@@ -131,7 +131,9 @@ impl Config {
             profile,
             server,
             pages: pages.map_err(|error| {
-                Error::from_figment(&error, "").with_metadata(figment.find_metadata("pages"))
+                Error::new("pages", error.kind.to_string())
+                    .with_metadata(figment.find_metadata("pages"))
+                    .with_remedy(r#"write it as ["readme", "blog/*"]"#)
             })?,
             limits: limits.map_err(|error| Error::from_figment(&error, "views."))?,
             root,
@@ -146,13 +148,20 @@ impl Config {
     /// No database is configured.
     pub fn database(&self) -> Result<&Database, Error> {
         self.database.as_ref().ok_or_else(|| {
-            let problem = match self.profile {
-                Profile::Dev => "no database is configured, and this build brings none",
-                Profile::Prod => "the prod profile needs a database, and none is configured",
+            let (problem, or_try) = match self.profile {
+                Profile::Dev => ("no database is configured, and this build brings none", ""),
+                Profile::Prod => (
+                    "the prod profile needs a database, and none is configured",
+                    if cfg!(feature = "private-postgres") {
+                        ", or ROCKET_PROFILE=dev to try the program out"
+                    } else {
+                        ""
+                    },
+                ),
             };
-            Error::new(format!("{DATABASE}.url"), problem).with_remedy(
-                "set DATABASE_URL=postgres://user@host/name, or ROCKET_PROFILE=dev to try it out",
-            )
+            Error::new(format!("{DATABASE}.url"), problem).with_remedy(format!(
+                "set DATABASE_URL=postgres://user@host/name{or_try}"
+            ))
         })
     }
 

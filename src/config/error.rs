@@ -63,7 +63,6 @@ impl Error {
             "address" => "set an IP address, such as 127.0.0.1 or 0.0.0.0",
             "log_level" => "set normal, critical, debug or off",
             "workers" | "max_blocking" => "set a whole number above 0",
-            "pages" => r#"write it as ["readme", "blog/*"]"#,
             "Rocket.toml" => "correct the file, or start from the one in the repository",
             _ => "see docs/configuration.md",
         };
