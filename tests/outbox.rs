@@ -86,7 +86,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let writer = 0..WRITERS;
     let step = prop_oneof![
-        6 => (writer.clone(), 0..PAGES.len()).prop_map(|(writer, page)| Step::Arrive { writer, page }),
+        6 => (writer.clone(), 0..PAGES.len())
+            .prop_map(|(writer, page)| Step::Arrive { writer, page }),
         3 => (writer.clone(), fate).prop_map(|(writer, fate)| Step::Send { writer, fate }),
         1 => writer.clone().prop_map(|writer| Step::HangUp { writer }),
         1 => writer.prop_map(|writer| Step::LateCopy { writer }),
@@ -124,11 +125,11 @@ proptest! {
                     match fate {
                         Fate::Confirmed => {
                             let (totals, committed_before) = database.add(id, &copy);
-                            prop_assert!(again || !committed_before, "a new batch has a new number");
+                            prop_assert!(again || !committed_before, "its number is new");
                             let mut last = [(0, 0); PAGES.len()];
                             for ((page, arrival), number) in outbox.confirmed(totals) {
-                                prop_assert!(shown[page].insert(number), "{} was shown twice", number);
-                                prop_assert!((arrival, number) > last[page], "first come, first served");
+                                prop_assert!(shown[page].insert(number), "twice: {}", number);
+                                prop_assert!((arrival, number) > last[page], "out of order");
                                 last[page] = (arrival, number);
                             }
                             prop_assert!(outbox.next().is_none(), "a confirmed batch is done with");

@@ -28,7 +28,7 @@ pub enum Error {
     )]
     NoUser,
     /// The folder for data that stays cannot be used.
-    #[error("cannot use {}: {_1}; set XDG_STATE_HOME to a folder that can be written", _0.display())]
+    #[error("cannot use {}: {_1}; set XDG_STATE_HOME to a writable folder", _0.display())]
     StateFolder(PathBuf, io::Error),
     /// Another run of the same checkout uses the data.
     #[error("another run uses {} ({_1}); stop it, or set DATABASE_URL", _0.display())]

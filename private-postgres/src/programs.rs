@@ -84,7 +84,8 @@ impl Programs {
     pub(super) fn start(&self, data: &Path, socket: &Path) -> Result<(), Error> {
         let log = data.join("server.log");
         let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c unix_socket_permissions=0700",
+            "-c listen_addresses='' -c unix_socket_permissions=0700 \
+             -c unix_socket_directories='{}'",
             socket.display()
         );
         run(self

@@ -71,7 +71,8 @@ impl Cluster {
         }
         // A broken setting must not keep the project from being removed.
         let remove = format!(
-            "cd \"$1\"; rm -f .env; {} -p {project} down --volumes --remove-orphans --timeout 1; rm -r \"$1\"",
+            "cd \"$1\"; rm -f .env; {} -p {project} down --volumes --remove-orphans --timeout 1
+             rm -r \"$1\"",
             program().join(" ")
         );
         let remover = Supervisor::at_end(&remove, &[folder.as_ref()]);

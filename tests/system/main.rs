@@ -1,6 +1,6 @@
 //! The application on a real PostgreSQL: in-process, and as the real binary behind a real socket.
 //!
-//!     cargo test --test system                   # two minutes
+//!     cargo test --test system                   # three minutes
 //!     cargo test --test system -- --ignored      # the long proofs: ten minutes more
 //!
 //! The tests start a PostgreSQL server of their own, whose programs must be installed.

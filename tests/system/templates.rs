@@ -23,7 +23,8 @@ fn serve(templates: &Path, url: &str) -> App {
 #[test]
 fn the_numbers_of_a_view_can_be_compared_calculated_with_and_filtered() {
     let fragment = r#"<data id="views" value="{{ number }}">{{ number | thousands }}</data>
-        {%- if number == 2 %}second{% endif %} {{ number * 10 + 1 }} {{ today | string | length }}"#;
+        {%- if number == 2 %}second{% endif %} {{ number * 10 + 1 }}
+        {{- " " ~ today | string | length }}"#;
     let templates = with("count.html.j2", fragment);
     let app = serve(templates.path(), &wait(support::database()));
     for (number, text) in [(1, "</data> 11 1"), (2, "</data>second 21 1")] {
