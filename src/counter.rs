@@ -3,7 +3,7 @@
 //! [`Counter::count`] puts a view into a queue and waits for its number. The [`engine`] adds all
 //! waiting views in one transaction. See "The engine" in ARCHITECTURE.md.
 
-pub mod batch;
+mod batch;
 mod engine;
 mod feed;
 pub mod history;
@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName};
 
 /// How long the database may take to answer a question about past views.
-const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a view has no number. As text, one word, which is also the label in the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,13 +130,12 @@ impl Counter {
         query: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, NotReady> {
         self.readiness.wait().await?;
-        let read = within(HISTORY_TIMEOUT, query).await;
+        let read = within(READ_TIMEOUT, query).await;
         read.map_err(|error| NotReady::from(&error))
     }
 }
 
-/// Manages the [`Counter`], the [`Feed`] and the counted pages, and runs what they need. Needs
-/// [`crate::database::stage`] attached before.
+/// Manages the [`Counter`], the [`Feed`] and the counted pages, and runs what they need.
 pub fn stage(
     limits: Limits,
     pages: AllowedPages,
@@ -168,12 +167,8 @@ async fn warn_of_unlisted(readiness: Readiness, options: PgConnectOptions, allow
         return;
     }
     let look = async {
-        let (mut connection, _) = database::connect(&options, HISTORY_TIMEOUT).await?;
-        within(
-            HISTORY_TIMEOUT,
-            history::unlisted(&mut connection, &allowed),
-        )
-        .await
+        let (mut connection, _) = database::connect(&options, READ_TIMEOUT).await?;
+        within(READ_TIMEOUT, history::unlisted(&mut connection, &allowed)).await
     };
     match look.await {
         Ok(unlisted) if unlisted.count > 0 => log::warn!("{unlisted}"),

@@ -60,13 +60,15 @@ impl Log for Format {
 
 /// Whether `record` is not worth a line at the level `max`.
 ///
-/// At launch Rocket lists its settings, routes and templates: that is for debugging. Of single
-/// requests Rocket logs what visitors make up, such as unknown paths and malformed headers: below
-/// `normal` the metrics count those. Rocket marks details by a target that ends in `_`. They are
-/// kept where they explain an error of ours, such as a template that fails.
+/// At launch Rocket lists its settings, routes and templates, and sqlx passes on PostgreSQL's
+/// notices: both are for debugging. Of single requests Rocket logs what visitors make up, such as
+/// unknown paths and malformed headers: below `normal` the metrics count those. Rocket marks
+/// details by a target that ends in `_`. They are kept where they explain an error of ours, such
+/// as a template that fails.
 fn is_noise(record: &Record<'_>, max: LevelFilter) -> bool {
     let from = |path| record.target().starts_with(path);
-    let libraries = from("hyper") || from("h2") || from("sqlx::postgres::notice");
+    let notice = record.level() > Level::Warn && from("sqlx::postgres::notice");
+    let libraries = from("hyper") || from("h2") || notice;
     let lists = record.level() == Level::Info
         && [LAUNCH, "rocket::shield", "rocket_dyn_templates"]
             .into_iter()
@@ -217,7 +219,7 @@ mod tests {
                 true,
             ),
             (
-                "pageviews::home::_",
+                "pageviews::web::home::_",
                 Level::Warn,
                 "Request guard `Visit` failed: Speculative.",
                 true,

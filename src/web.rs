@@ -13,7 +13,7 @@ mod live;
 mod methods;
 pub mod operations;
 mod path;
-pub mod templates;
+mod templates;
 mod visit;
 
 use std::sync::Arc;

@@ -18,15 +18,16 @@ pub const CHANNEL: &str = "views";
 /// A batch tries to hold it alone until its commit. If it can, nobody listens and the batch
 /// notifies nobody, which saves a tenth of a small transaction. A listener takes the lock before
 /// it reads the totals, so it misses no silent batch: those had to commit first. Two batches at
-/// once may take each other for a listener, and notify nobody in particular.
+/// the same time may each mistake the other for a listener. They then notify although nobody
+/// listens.
 pub const LISTENER_LOCK: i64 = 8_097_863;
 
 /// Adds the batch $2 of the writer $1: $4 views to the pages $3, one each. One statement is one
 /// transaction and one round trip.
 ///
 /// Every replica locks rows in the same order: pages by name, their days by name, its own writer.
-/// A copy of the batch that a lost connection left running on the server is waited for at the
-/// first row that both change.
+/// If a lost connection left a copy of the batch running, this one waits for it at the first row
+/// that both change.
 const ADD: &str = r#"
     WITH added AS (
         SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)

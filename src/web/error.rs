@@ -82,7 +82,7 @@ impl<'r> Responder<'r, 'static> for Error {
             metrics.refused(&reason.to_string());
         }
         let mut response = respond(request, self.status(), &self.to_string())?;
-        // A browser repeats a prefetch by itself, as the visit.
+        // After a refused prefetch the browser asks again by itself when the visitor comes.
         if response.status() == Status::ServiceUnavailable && !matches!(self, Self::Speculative(_))
         {
             response.set_raw_header("Retry-After", RETRY_AFTER);

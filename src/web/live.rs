@@ -22,7 +22,8 @@ const REST: Duration = Duration::from_millis(250);
 /// How often an idle stream sends a comment, so that a broken connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How long a stream lasts. The browser opens the next one. A client that stopped reading does not.
+/// How long a stream lasts. Then a browser opens the next one, and a client that stopped reading
+/// loses its place.
 const LIFETIME: Duration = Duration::from_secs(240);
 
 /// A stream that scripts of any site may read.

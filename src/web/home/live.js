@@ -1,9 +1,8 @@
 "use strict";
 // Without this script the page shows the numbers of its visit. With it, they stay up to date.
 {
-  const ids = ["live", "views", "today", "plural", "note"];
-  const [live, views, today, plural, note] = ids.map((id) => document.getElementById(id));
-  const chart = document.querySelector("svg");
+  const ids = ["live", "views", "today", "plural", "chart", "note"];
+  const [live, views, today, plural, chart, note] = ids.map((id) => document.getElementById(id));
   const utc = () => new Date().getUTCDate();
   let date = utc();
   let pause = 2000;
