@@ -150,14 +150,11 @@ impl Config {
         self.database.as_ref().ok_or_else(|| {
             let (problem, or_try) = match self.profile {
                 Profile::Dev => ("no database is configured, and this build brings none", ""),
-                Profile::Prod => (
+                Profile::Prod if cfg!(feature = "private-postgres") => (
                     "the prod profile needs a database, and none is configured",
-                    if cfg!(feature = "private-postgres") {
-                        ", or ROCKET_PROFILE=dev to try the program out"
-                    } else {
-                        ""
-                    },
+                    ", or ROCKET_PROFILE=dev to try the program out",
                 ),
+                Profile::Prod => ("no database is configured", ""),
             };
             Error::new(format!("{DATABASE}.url"), problem).with_remedy(format!(
                 "set DATABASE_URL=postgres://user@host/name{or_try}"

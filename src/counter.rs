@@ -21,7 +21,7 @@ use sqlx::postgres::PgConnectOptions;
 
 pub use self::engine::Engine;
 use self::engine::Waiting;
-pub use self::feed::{Feed, Follower};
+pub use self::feed::Feed;
 use self::history::{History, Unlisted};
 use crate::config::Limits;
 use crate::database::{self, ConnectionMonitor, NotReady, Readiness, within};

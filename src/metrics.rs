@@ -40,20 +40,13 @@ pub struct Metrics {
 }
 
 /// What is measured at the moment when somebody asks for the metrics.
-pub struct Gauges {
-    /// Views that wait for the next batch.
+pub(crate) struct Gauges {
     pub queue: usize,
-    /// Views that may wait.
     pub queue_limit: usize,
-    /// Whether views can be committed.
     pub database_ready: bool,
-    /// Connections that the pool has open.
     pub pool_open: u32,
-    /// Those of them that nothing uses.
     pub pool_idle: usize,
-    /// Connections that the pool may open.
     pub pool_limit: u32,
-    /// Open event streams.
     pub live_streams: usize,
 }
 
@@ -198,10 +191,7 @@ impl Metrics {
     }
 
     /// Everything in the text format of Prometheus.
-    ///
-    /// # Errors
-    /// A metric cannot be written as text.
-    pub fn render(&self, now: &Gauges) -> Result<String, Error> {
+    pub(crate) fn render(&self, now: &Gauges) -> Result<String, Error> {
         self.queue.set(now.queue as i64);
         self.queue_limit.set(now.queue_limit as i64);
         self.database_ready.set(now.database_ready.into());

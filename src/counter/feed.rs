@@ -36,14 +36,6 @@ pub struct Feed {
     followers: Arc<Semaphore>,
 }
 
-/// A page that is followed, for as long as this exists.
-pub struct Follower {
-    /// The total: `None` until it is known.
-    pub total: watch::Receiver<Option<i64>>,
-    /// One of the places that there are.
-    pub permit: OwnedSemaphorePermit,
-}
-
 impl Default for Feed {
     fn default() -> Self {
         Self {
@@ -60,18 +52,19 @@ impl Feed {
         MAX_FOLLOWERS - self.followers.available_permits()
     }
 
-    /// Follows `page`. `None` if there are [`MAX_FOLLOWERS`] already.
-    pub fn follow(&self, page: PageName) -> Option<Follower> {
+    /// Follows `page` for as long as the permit is held: its total, or `None` until that is known.
+    /// Without a permit, there are [`MAX_FOLLOWERS`] already.
+    pub fn follow(
+        &self,
+        page: PageName,
+    ) -> Option<(watch::Receiver<Option<i64>>, OwnedSemaphorePermit)> {
         let permit = self.followers.clone().try_acquire_owned().ok()?;
         let mut totals = self.followed();
         let total = totals.entry(page).or_insert_with(|| {
             self.page_added.notify_one();
             watch::Sender::new(None)
         });
-        Some(Follower {
-            total: total.subscribe(),
-            permit,
-        })
+        Some((total.subscribe(), permit))
     }
 
     /// Keeps the totals up to date for as long as there are followers. Without any, nobody

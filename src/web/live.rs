@@ -13,7 +13,7 @@ use rocket::{Shutdown, State, get, routes};
 
 use super::cors::any_origin;
 use super::error::Error;
-use crate::counter::{Feed, Follower};
+use crate::counter::Feed;
 use crate::page::{AllowedPages, PageName};
 
 /// How long a stream rests after each message: nobody reads more than four a second.
@@ -47,7 +47,7 @@ fn live(
     mut end: Shutdown,
 ) -> Result<OpenStream<impl Stream<Item = Event>>, Error> {
     let page = pages.check(page)?;
-    let Follower { mut total, permit } = feed.follow(page).ok_or(Error::TooManyStreams)?;
+    let (mut total, permit) = feed.follow(page).ok_or(Error::TooManyStreams)?;
     let stream = EventStream! {
         let _permit = permit;
         let lifetime = time::sleep(LIFETIME);

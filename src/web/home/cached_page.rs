@@ -33,9 +33,6 @@ const HISTORY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Stands for the fragment while the page is drawn. It is for private use, so no text contains it.
 const MARK: &str = "\u{e000}";
 
-/// About how many bytes the fragment has.
-const FRAGMENT_SIZE: usize = 512;
-
 /// The page without the fragment.
 pub struct CachedPage {
     before: String,
@@ -83,7 +80,8 @@ impl CachedPage {
         // `pageviews set` may have moved the views before today since the page was drawn.
         let today = self.before_today.map(|before| (number - before).max(0));
         let count = self.templates.get_template("count")?;
-        let mut html = Vec::with_capacity(self.before.len() + FRAGMENT_SIZE + self.after.len());
+        // With room for a fragment of the usual size.
+        let mut html = Vec::with_capacity(self.before.len() + self.after.len() + 512);
         html.extend_from_slice(self.before.as_bytes());
         count.render_captured_to(context! { number, today }, &mut html)?;
         html.extend_from_slice(self.after.as_bytes());
