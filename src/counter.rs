@@ -167,7 +167,7 @@ async fn warn_of_unlisted(readiness: Readiness, options: PgConnectOptions, allow
         return;
     }
     let look = async {
-        let (mut connection, _) = database::connect(&options, READ_TIMEOUT).await?;
+        let mut connection = database::open(&options).await?;
         within(READ_TIMEOUT, history::unlisted(&mut connection, &allowed)).await
     };
     match look.await {

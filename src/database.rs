@@ -88,6 +88,14 @@ pub async fn close(db: &Db) {
     let _ = time::timeout(CLOSE_TIMEOUT, db.0.close()).await;
 }
 
+/// Connects to a database that is up to date.
+///
+/// # Errors
+/// The database cannot be reached.
+pub async fn open(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    within(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await
+}
+
 /// Connects, and applies the migrations that are missing. A statement may take up to
 /// `statement_timeout`.
 ///
@@ -97,7 +105,7 @@ pub async fn connect(
     options: &PgConnectOptions,
     statement_timeout: Duration,
 ) -> Result<(PgConnection, Server), Error> {
-    let mut connection = within(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await?;
+    let mut connection = open(options).await?;
     within(MIGRATE_TIMEOUT, migrate(&mut connection)).await?;
     let settings = sqlx::query(
         "SELECT set_config('lock_timeout', '2s', false),

@@ -117,10 +117,10 @@ async fn execute(
 }
 
 fn ensure_counted(pages: &AllowedPages, page: &PageName) -> Result<()> {
-    let setting = pages.setting_with(page);
     ensure!(
         pages.contains(page),
-        "{page} is not counted; add it to `pages`: ROCKET_PAGES='{setting}'"
+        "{page} is not counted; add it to `pages`: ROCKET_PAGES='{}'",
+        pages.setting_with(page)
     );
     Ok(())
 }

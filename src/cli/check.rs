@@ -102,15 +102,16 @@ fn ask(arguments: &Arguments, report: &mut Report) -> Option<()> {
         true => web.to_string(),
         false => format!("{web}:80"),
     };
-    for name in [web, app] {
+    let mut look_up = |name| {
         report.note("DNS", resolve(name), |found| {
             Works(format!("{name} is {}", join(found)))
-        })?;
-    }
+        })
+    };
+    look_up(web)?;
+    let replicas = look_up(app)?;
     report.note("Caddy", probe(&format!("{url}/up")), |_| {
         Works(format!("answers at {url}"))
     })?;
-    let replicas = resolve(app).ok()?;
     let port = app.rsplit(':').next()?;
     for (part, path) in [("App", "/healthz"), ("Database", "/readyz")] {
         report.note(

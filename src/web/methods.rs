@@ -30,14 +30,13 @@ impl<'r> Responder<'r, 'static> for Allowed {
 #[catch(404)]
 pub fn no_route(request: &Request<'_>) -> Result<Allowed, Error> {
     let methods = methods_at(request);
-    let (method, allow) = (request.method(), methods.join(", "));
-    if methods.is_empty() || method != Method::Options && methods.contains(&method.as_str()) {
-        return Err(Error::Status(Status::NotFound));
+    match request.method() {
+        _ if methods.is_empty() => Err(Error::Status(Status::NotFound)),
+        Method::Options => Ok(Allowed(methods.join(", "))),
+        // The handler itself answered 404.
+        method if methods.contains(&method.as_str()) => Err(Error::Status(Status::NotFound)),
+        _ => Err(Error::MethodNotAllowed(methods.join(", "))),
     }
-    if method != Method::Options {
-        return Err(Error::MethodNotAllowed(allow));
-    }
-    Ok(Allowed(allow))
 }
 
 /// The methods that the address of `request` has, if any. Rocket answers HEAD wherever GET is.
@@ -67,11 +66,9 @@ fn is_match(pattern: &str, request: &Request<'_>) -> bool {
         if segment.ends_with("..>") {
             return true;
         }
-        if !path
-            .next()
-            .is_some_and(|found| segment.starts_with('<') || segment == found)
-        {
-            return false;
+        match path.next() {
+            Some(found) if segment.starts_with('<') || segment == found => {}
+            _ => return false,
         }
     }
     path.is_empty()

@@ -30,16 +30,8 @@ impl Page {
             );
         }
         let html = answer.as_str().unwrap_or_default();
-        let number = element(html, "views")
-            .and_then(|(tag, _)| {
-                tag.split_once(r#"value=""#)?
-                    .1
-                    .split('"')
-                    .next()?
-                    .parse()
-                    .ok()
-            })
-            .with_context(|| format!("{url} answers a page without a number"))?;
+        let number =
+            number(html).with_context(|| format!("{url} answers a page without a number"))?;
         let text = |id: &str| element(html, id).map_or("?", |(_, text)| text);
         Ok(Self {
             number,
@@ -82,6 +74,12 @@ impl Page {
             _ => bail!("the header Server says what answers"),
         }
     }
+}
+
+fn number(html: &str) -> Option<i64> {
+    let (tag, _) = element(html, "views")?;
+    let (_, value) = tag.split_once(r#"value=""#)?;
+    value.split('"').next()?.parse().ok()
 }
 
 /// The tag of the element with this id, and the text after the tag.
