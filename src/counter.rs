@@ -11,8 +11,10 @@ pub mod ledger;
 pub mod outbox;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{spawn, time};
@@ -48,11 +50,23 @@ pub enum CountError {
     Stopping,
 }
 
+/// Why past views cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The database works, but does not answer in time: too many ask at once.
+    #[error("busy")]
+    Busy,
+}
+
 /// Counts views.
 pub struct Counter {
     queue: mpsc::Sender<Waiting>,
     readiness: Readiness,
     deadline: Duration,
+    failed: Arc<AtomicBool>,
 }
 
 impl Counter {
@@ -66,6 +80,7 @@ impl Counter {
                 queue,
                 readiness,
                 deadline,
+                failed: Arc::default(),
             },
             Engine::new(waiting, monitor, metrics),
         )
@@ -74,6 +89,11 @@ impl Counter {
     /// Whether views can be counted.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// Whether the engine has failed for good, so that only a restart of the program may help.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// How many views wait for the next batch, and how many may.
@@ -108,30 +128,36 @@ impl Counter {
     /// The history of `page`, read over a connection of `pool`.
     ///
     /// # Errors
-    /// The database cannot be used, or did not answer in time.
-    pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, NotReady> {
+    /// The database cannot be used, or has too much to do.
+    pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, ReadError> {
         self.read(history::read(pool, page)).await
     }
 
     /// The pages with views that are not among `allowed`, read over a connection of `pool`.
     ///
     /// # Errors
-    /// The database cannot be used, or did not answer in time.
+    /// The database cannot be used, or has too much to do.
     pub async fn unlisted(
         &self,
         pool: &PgPool,
         allowed: &AllowedPages,
-    ) -> Result<Unlisted, NotReady> {
+    ) -> Result<Unlisted, ReadError> {
         self.read(history::unlisted(pool, allowed)).await
     }
 
     async fn read<T>(
         &self,
         query: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, NotReady> {
+    ) -> Result<T, ReadError> {
         self.readiness.wait().await?;
         let read = within(READ_TIMEOUT, query).await;
-        read.map_err(|error| NotReady::from(&error))
+        // A visitor can ask too much. A replica that can count must not seem unable to for that.
+        read.map_err(
+            |error| match (self.readiness.last_known(), NotReady::from(&error)) {
+                (Ok(()), NotReady::Slow) => ReadError::Busy,
+                (_, reason) => ReadError::NotReady(reason),
+            },
+        )
     }
 }
 
@@ -145,10 +171,11 @@ pub fn stage(
     AdHoc::on_ignite("Counter", move |rocket| async move {
         let (counter, engine) = Counter::new(limits, metrics);
         let (feed, readiness) = (Arc::new(Feed::default()), counter.readiness.clone());
-        let (follow, allowed) = (feed.clone(), pages.clone());
+        let (follow, allowed, failed) = (feed.clone(), pages.clone(), counter.failed.clone());
         let start = AdHoc::on_liftoff("Engine", move |rocket| {
             Box::pin(async move {
-                spawn(engine.run(options.clone(), rocket.shutdown()));
+                let counting = engine.run(options.clone(), rocket.shutdown());
+                spawn(end_if_it_fails(counting, failed, rocket.shutdown()));
                 spawn(warn_of_unlisted(readiness, options.clone(), allowed));
                 spawn(async move { follow.run(&options).await });
             })
@@ -159,6 +186,19 @@ pub fn stage(
             .manage(pages)
             .attach(start)
     })
+}
+
+/// Ends the program if `counting` panics, which the log has told: without its engine the program
+/// could only refuse views, and the next start may work.
+async fn end_if_it_fails(
+    counting: impl Future<Output = ()> + Send + 'static,
+    failed: Arc<AtomicBool>,
+    program: Shutdown,
+) {
+    if spawn(counting).await.is_err() {
+        failed.store(true, Ordering::Relaxed);
+        program.notify();
+    }
 }
 
 /// Logs at start which pages have lost their setting: they keep their views and are not counted.

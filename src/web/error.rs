@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::cors::any_origin;
 use super::templates::log_failure;
 use super::visit::Speculative;
-use crate::counter::CountError;
+use crate::counter::{CountError, ReadError};
 use crate::database::NotReady;
 use crate::metrics::Metrics;
 use crate::page::UnknownPage;
@@ -29,7 +29,10 @@ pub enum Error {
     #[error("{}", not_counted(.0))]
     Count(#[from] CountError),
     #[error("{}", advice(Status::ServiceUnavailable))]
-    NotReady(#[from] NotReady),
+    NotReady(NotReady),
+    /// The database has more questions to answer than it can.
+    #[error("{}", advice(Status::TooManyRequests))]
+    Busy,
     /// The request is a prefetch, and prefetches are not counted.
     #[error(transparent)]
     Speculative(#[from] Speculative),
@@ -57,12 +60,27 @@ impl From<minijinja::Error> for Error {
     }
 }
 
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotReady(reason) => Self::NotReady(reason),
+            ReadError::Busy => Self::Busy,
+        }
+    }
+}
+
 impl Error {
+    /// A replica rests after a 503, as far as Caddy can choose. So 503 means only that this replica
+    /// cannot count, and no visitor can cause it.
     fn status(&self) -> Status {
         match self {
-            Self::Count(_) | Self::NotReady(_) | Self::Speculative(_) | Self::TooManyStreams => {
-                Status::ServiceUnavailable
+            Self::Count(CountError::NotReady(_)) | Self::NotReady(_) => Status::ServiceUnavailable,
+            Self::Count(CountError::Late | CountError::Stopping) => Status::GatewayTimeout,
+            Self::Count(CountError::Busy) | Self::Busy | Self::TooManyStreams => {
+                Status::TooManyRequests
             }
+            // Any error will do: see [`Speculative`].
+            Self::Speculative(_) => Status::Forbidden,
             Self::Template => Status::InternalServerError,
             Self::UnknownPage(_) => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
@@ -82,9 +100,8 @@ impl<'r> Responder<'r, 'static> for Error {
             metrics.refused(&reason.to_string());
         }
         let mut response = respond(request, self.status(), &self.to_string())?;
-        // After a refused prefetch the browser asks again by itself when the visitor comes.
-        if response.status() == Status::ServiceUnavailable && !matches!(self, Self::Speculative(_))
-        {
+        // Another attempt may succeed.
+        if [429, 503, 504].contains(&response.status().code) {
             response.set_raw_header("Retry-After", RETRY_AFTER);
         }
         if let Self::MethodNotAllowed(allow) = self {
@@ -97,13 +114,14 @@ impl<'r> Responder<'r, 'static> for Error {
 /// The page, or the problem document, for `status`.
 fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Result<'static> {
     let title = status.reason_lossy();
-    let id = request_id(request).map(|id| id.to_string());
     // The page quotes this id, and the log can be searched for it.
-    let is_logged = status.code >= 500 && status != Status::ServiceUnavailable;
-    let reference = id.as_deref().filter(|_| is_logged).unwrap_or_default();
-    if is_logged {
+    let reference = match status.code {
+        500 => Uuid::new_v4().to_string(),
+        _ => String::new(),
+    };
+    if !reference.is_empty() {
         log::error!(
-            request_id = reference, method = request.method().as_str(),
+            request_id = reference.as_str(), method = request.method().as_str(),
             path = request.uri().path().as_str(), status = status.code;
             "a request failed with {status}"
         );
@@ -112,8 +130,8 @@ fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Res
         let mut problem = json!({
             "type": "about:blank", "title": title, "status": status.code, "detail": advice,
         });
-        if let Some(id) = &id {
-            problem["instance"] = format!("urn:uuid:{id}").into();
+        if !reference.is_empty() {
+            problem["instance"] = format!("urn:uuid:{reference}").into();
         }
         let mut response = problem.respond_to(request)?;
         response.set_header(ContentType::new("application", "problem+json"));
@@ -121,12 +139,9 @@ fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Res
         response.set_header(any_origin());
         response
     } else {
-        let context = context! { status: status.code, title, advice, reference };
+        let context = context! { status: status.code, title, advice, reference: &reference };
         Template::render("error", context).respond_to(request)?
     };
-    if let Some(id) = id {
-        response.set_raw_header("X-Request-Id", id);
-    }
     response.set_status(status);
     Ok(response)
 }
@@ -139,11 +154,6 @@ pub fn check(environment: &Environment<'static>) -> Result<(), minijinja::Error>
         environment.get_template("error")?.render(sample)?;
     }
     Ok(())
-}
-
-/// The id that Caddy gave the request. Any other text in its place is never repeated.
-fn request_id(request: &Request<'_>) -> Option<Uuid> {
-    request.headers().get_one("X-Request-Id")?.parse().ok()
 }
 
 /// Whether a program asks: the `Accept` header or the address tells.
@@ -166,7 +176,8 @@ fn not_counted(reason: &CountError) -> &'static str {
             "More visitors came at once than can be counted. This visit was not counted. Try \
              again in a moment."
         }
-        _ => advice(Status::ServiceUnavailable),
+        CountError::NotReady(_) => advice(Status::ServiceUnavailable),
+        CountError::Late | CountError::Stopping => advice(Status::GatewayTimeout),
     }
 }
 
@@ -177,10 +188,15 @@ fn advice(status: Status) -> &'static str {
         404 => "There is no page at this address. Nothing was counted.",
         405 => "This address does not understand that method. Nothing was counted.",
         413 | 414 | 431 => "The request was larger than anything this site asks for.",
+        429 => "More was asked at once than can be answered. Try again in a moment.",
         422 => "The request was understood, but a value in it is not acceptable.",
         503 => {
             "The counter cannot reach its database just now. Nothing is lost: try again in a \
              moment."
+        }
+        504 => {
+            "The database did not answer in time. This visit may have been counted. Try again in \
+             a moment."
         }
         500.. => "Something went wrong on our side. It was logged. Try again in a moment.",
         _ => "The request could not be answered.",

@@ -22,7 +22,7 @@ impl<'r> FromRequest<'r> for Visit {
             .filter_map(|name| request.headers().get_one(name))
             .any(|value| value.contains("prefetch") || value.contains("prerender"));
         if speculative {
-            Outcome::Error((Status::ServiceUnavailable, Speculative))
+            Outcome::Error((Status::Forbidden, Speculative))
         } else {
             Outcome::Success(Self)
         }

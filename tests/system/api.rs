@@ -2,6 +2,7 @@
 
 use rocket::http::{Accept, ContentType, Header, Status};
 use rocket::serde::json::Value;
+use sqlx::Connection;
 
 use crate::support;
 
@@ -130,4 +131,20 @@ async fn a_wrong_method_is_answered_with_the_allowed_ones() {
         preflight.headers().get_one("Access-Control-Allow-Methods"),
         Some("GET, HEAD, POST, OPTIONS")
     );
+}
+
+#[rocket::async_test]
+async fn a_history_that_takes_too_long_is_no_sign_of_a_replica_that_cannot_count() {
+    let url = support::database().await;
+    let client = support::client(&url).await;
+    let mut admin = support::connect(&url).await;
+    let mut lock = admin.begin().await.unwrap();
+    let locked = sqlx::query("LOCK TABLE days").execute(&mut *lock).await;
+    locked.unwrap();
+    let answer = client.get("/api/pages/").dispatch().await;
+    assert_eq!(answer.status(), Status::TooManyRequests);
+    assert!(answer.headers().contains("Retry-After"));
+    lock.rollback().await.unwrap();
+    let answer = client.get("/api/pages/").dispatch().await;
+    assert_eq!(answer.status(), Status::Ok);
 }

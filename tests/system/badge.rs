@@ -69,10 +69,7 @@ async fn a_request_that_is_no_view_counts_nothing() {
     let prefetch = client
         .get("/badge/readme.svg")
         .header(Header::new("Sec-Purpose", "prefetch"));
-    assert_eq!(
-        prefetch.dispatch().await.status(),
-        Status::ServiceUnavailable
-    );
+    assert_eq!(prefetch.dispatch().await.status(), Status::Forbidden);
     let options = client.options("/badge/readme.svg").dispatch().await;
     assert_eq!(options.status(), Status::NoContent);
     assert_eq!(

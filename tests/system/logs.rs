@@ -60,8 +60,8 @@ fn the_log_of_an_outage_is_json_and_holds_no_visitor() {
     let before = log(&app).iter().filter(|line| of_outage(line)).count();
 
     server.stop().unwrap();
-    for _ in 0..5 {
-        assert_eq!(app.get("/").status_code, 503);
+    for status in [504, 503, 503, 503, 503] {
+        assert_eq!(app.get("/").status_code, status);
     }
     eventually("the outage in the log", || {
         log(&app).iter().filter(|line| of_outage(line)).count() > before
@@ -132,10 +132,8 @@ fn a_failed_request_has_one_line_in_the_log_and_its_id_on_the_page() {
     assert_eq!((app.visit(), app.visit()), (1, 2));
     let answer = ask(&app, "/?secret", &format!("X-Request-Id: {ID}"));
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
-    let (headers, body) = parts(&answer);
-    assert!(body.contains(ID), "{answer}");
-    let header = format!("x-request-id: {ID}\r\n");
-    assert!(headers.to_lowercase().contains(&header), "{answer}");
+    // The program makes the id: a visitor's own text is never repeated.
+    assert!(!answer.contains(ID), "{answer}");
     for inside in ["nobody_defined_this", "panicked", "secret", "minijinja"] {
         assert!(!answer.contains(inside), "{inside} is in {answer}");
     }
@@ -143,10 +141,10 @@ fn a_failed_request_has_one_line_in_the_log_and_its_id_on_the_page() {
     let lines = failures(&app);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let line = &lines[0];
-    assert_eq!(
-        (&line["level"], &line["request_id"]),
-        (&"error".into(), &ID.into())
-    );
+    assert_eq!(line["level"], "error");
+    let id = line["request_id"].as_str().unwrap();
+    assert_eq!(id.len(), ID.len(), "{id}");
+    assert!(parts(&answer).1.contains(id), "{answer}");
     assert_eq!(
         (&line["method"], &line["path"]),
         (&"GET".into(), &"/".into())
@@ -165,31 +163,10 @@ fn a_failed_request_has_one_line_in_the_log_and_its_id_on_the_page() {
         );
     }
 
-    // Without a valid id the page shows no reference.
-    let plain = ask(&app, "/", "X: y");
-    assert!(plain.starts_with("HTTP/1.1 500 "), "{plain}");
-    eventually("the failure in the log", || failures(&app).len() == 2);
-    let forged = [
-        r#"x","level":"panic","y":""#,
-        "<script>alert(1)</script>",
-        "0b6ec0d4-9f6c-4a0e-8d5e-0123456789ab\tand more",
-        "",
-    ];
-    for (known, forged) in (3..).zip(forged) {
-        let answer = ask(&app, "/", &format!("X-Request-Id: {forged}"));
-        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
-        assert_eq!(parts(&answer).1, parts(&plain).1);
-        assert!(!answer.to_lowercase().contains("x-request-id"), "{answer}");
-        eventually("the failure in the log", || failures(&app).len() == known);
-        assert_eq!(failures(&app)[known - 1]["request_id"], "");
-    }
-    // A line break inside makes the header invalid.
-    let answer = ask(&app, "/", &format!("X-Request-Id: {ID}\r\n folded"));
-    assert!(!answer.contains(ID), "{answer}");
     // The log has no line about this request, so its page shows no reference.
-    let answer = ask(&app, "/nowhere", &format!("X-Request-Id: {ID}"));
+    let answer = ask(&app, "/nowhere", "X: y");
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    assert!(!parts(&answer).1.contains(ID), "{answer}");
+    assert!(!parts(&answer).1.contains("<code>"), "{answer}");
     assert_eq!(app.stderr(), "");
 }
 

@@ -96,7 +96,7 @@ fn the_metrics_are_the_numbers_of_what_was_done() {
     };
     assert_eq!(requests("/", 200), 100.);
     // A prefetch is no view, so no view was refused.
-    assert_eq!(requests("/", 503), 1.);
+    assert_eq!(requests("/", 403), 1.);
     assert_eq!(
         after.get(r#"pageviews_views_refused_total{reason="not_ready"}"#),
         before.get(r#"pageviews_views_refused_total{reason="not_ready"}"#)
