@@ -5,6 +5,7 @@ mod check;
 mod probe;
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use rocket::tokio::{runtime, spawn};
 use rocket_db_pools::Database;
 
 use crate::config::{Config, Profile};
+use crate::counter::Counter;
 use crate::database::{self, Db};
 use crate::logging;
 
@@ -113,7 +115,18 @@ fn serve() -> Result<()> {
     served?
 }
 
+/// `config`, listening on 0.0.0.0 instead of `::`, which is every address, on a kernel without
+/// IPv6.
+fn with_usable_address(config: Config) -> Config {
+    let every = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    if config.server.address == every && TcpListener::bind((every, 0)).is_err() {
+        return config.with_address(Ipv4Addr::UNSPECIFIED.into());
+    }
+    config
+}
+
 async fn launch(config: Config) -> Result<()> {
+    let config = with_usable_address(config);
     let rocket = crate::rocket(&config)?;
     log::warn!(
         target: logging::LAUNCH,
@@ -126,13 +139,13 @@ async fn launch(config: Config) -> Result<()> {
             if let Some(db) = Db::fetch(&rocket) {
                 database::close(db).await;
             }
-            return Ok(());
+            return ensure_engine_worked(rocket.state());
         }
         Err(error) => error,
     };
     match error.kind() {
         // The visitors that were still served had their time.
-        ErrorKind::Shutdown(_, None) => Ok(()),
+        ErrorKind::Shutdown(rocket, None) => ensure_engine_worked(rocket.state()),
         ErrorKind::Bind(cause) => bail!(
             "cannot listen on {}:{}: {cause}; stop what listens there, or set ROCKET_ADDRESS or \
              ROCKET_PORT",
@@ -150,6 +163,16 @@ async fn launch(config: Config) -> Result<()> {
     }
 }
 
+/// With exit code 1 an orchestrator starts the program again.
+fn ensure_engine_worked(counter: Option<&Counter>) -> Result<()> {
+    let failed = counter.is_some_and(Counter::has_failed);
+    ensure!(
+        !failed,
+        "the counting task has failed; the line above says why"
+    );
+    Ok(())
+}
+
 fn administer(command: admin::Command) -> Result<()> {
     let (config, _database) = with_database(Config::load()?)?;
     let runtime = runtime::Builder::new_current_thread()
@@ -164,8 +187,15 @@ fn administer(command: admin::Command) -> Result<()> {
 fn ask_health(url: Option<String>) -> Result<()> {
     let url = match url {
         Some(url) => url,
-        // Not localhost, which may mean ::1.
-        None => format!("http://127.0.0.1:{}/readyz", Config::load()?.server.port),
+        None => {
+            let Config { server, .. } = Config::load()?;
+            // A program that listens on every address also listens on this one.
+            let host = match server.address.is_unspecified() {
+                true => Ipv4Addr::LOCALHOST.into(),
+                false => server.address,
+            };
+            format!("http://{}/readyz", SocketAddr::new(host, server.port))
+        }
     };
     Ok(writeln!(io::stdout(), "{}", probe::probe(&url)?)?)
 }

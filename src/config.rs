@@ -7,6 +7,7 @@ mod database;
 mod error;
 
 use std::env;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -71,7 +72,7 @@ impl Default for Limits {
         const {
             Self {
                 deadline: NonZeroU16::new(6).unwrap(),
-                queue: NonZeroU16::new(10_000).unwrap(),
+                queue: NonZeroU16::new(4_000).unwrap(),
             }
         }
     }
@@ -174,6 +175,14 @@ impl Config {
             self.server.workers,
         )?);
         Ok(self)
+    }
+
+    /// The same configuration, listening on `address`.
+    #[must_use]
+    pub fn with_address(mut self, address: IpAddr) -> Self {
+        self.figment = self.figment.merge(Serialized::default("address", address));
+        self.server.address = address;
+        self
     }
 
     /// What Rocket and its fairings read of the configuration themselves.

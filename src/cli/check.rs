@@ -216,7 +216,10 @@ fn counted_pages(replicas: &[IpAddr], port: &str) -> Result<Pages> {
 
 /// Asks each replica for `path`, past the web server.
 fn ask_each(replicas: &[IpAddr], port: &str, path: &str) -> Result<Vec<String>> {
-    let ask = |replica| probe(&format!("http://{replica}:{port}{path}"));
+    let ask = |replica: &IpAddr| match replica {
+        IpAddr::V4(replica) => probe(&format!("http://{replica}:{port}{path}")),
+        IpAddr::V6(replica) => probe(&format!("http://[{replica}]:{port}{path}")),
+    };
     replicas.iter().map(ask).collect()
 }
 
@@ -224,7 +227,9 @@ fn resolve(host_and_port: &str) -> Result<Vec<IpAddr>> {
     let problem = || format!("{host_and_port} has no address; is that service running?");
     let found = host_and_port.to_socket_addrs().with_context(problem)?;
     let found: BTreeSet<IpAddr> = found.map(|address| address.ip()).collect();
-    Ok(found.into_iter().collect())
+    // With both kinds of address, each container has one of each.
+    let (v4, v6): (Vec<_>, Vec<_>) = found.into_iter().partition(IpAddr::is_ipv4);
+    Ok(if v4.is_empty() { v6 } else { v4 })
 }
 
 fn join(addresses: &[IpAddr]) -> String {

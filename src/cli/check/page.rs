@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
+use ureq::http::HeaderMap;
+
+use crate::cli::probe::get;
 
 /// What a page says.
 pub struct Page {
@@ -12,24 +15,14 @@ pub struct Page {
     pub replica: String,
     /// The name of the database and the version of PostgreSQL.
     pub database: String,
-    headers: Vec<(String, String)>,
+    headers: HeaderMap,
 }
 
 impl Page {
     /// Views the page at `url` once.
     pub fn view(url: &str, timeout: Duration) -> Result<Self> {
-        let answer = minreq::get(format!("{url}/"))
-            .with_timeout(timeout.as_secs())
-            .send()
-            .map_err(|error| anyhow!("{url} does not answer: {error}"))?;
-        if answer.status_code != 200 {
-            bail!(
-                "{url} answers {} {}",
-                answer.status_code,
-                answer.reason_phrase
-            );
-        }
-        let html = answer.as_str().unwrap_or_default();
+        let answer = get(&format!("{url}/"), timeout)?;
+        let html = answer.body();
         let number =
             number(html).with_context(|| format!("{url} answers a page without a number"))?;
         let text = |id: &str| element(html, id).map_or("?", |(_, text)| text);
@@ -41,7 +34,7 @@ impl Page {
                 text("database"),
                 text("database-version")
             ),
-            headers: answer.headers.clone(),
+            headers: answer.headers().clone(),
         })
     }
 
@@ -55,12 +48,9 @@ impl Page {
             ("referrer-policy", "no-referrer"),
             ("permissions-policy", "camera=()"),
         ];
-        let values = |name: &str| {
-            let found = self
-                .headers
-                .iter()
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+        let values = |name: &str| -> Vec<_> {
+            let found = self.headers.get_all(name).iter();
+            found.map(|value| value.to_str().unwrap_or("?")).collect()
         };
         for (name, part) in wanted {
             match values(name)[..] {
