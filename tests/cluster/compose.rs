@@ -66,7 +66,7 @@ impl Cluster {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&project);
         fs::create_dir_all(&folder).unwrap();
-        for file in ["docker-compose.yml", "Caddyfile"] {
+        for file in ["docker-compose.yml", "docker-compose.override.yml"] {
             fs::copy(repository.join(file), folder.join(file)).unwrap();
         }
         // A broken setting must not keep the project from being removed.

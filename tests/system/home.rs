@@ -99,7 +99,7 @@ async fn only_visits_count() {
             .dispatch()
             .await;
         // After an error the browser asks again when the visitor really comes.
-        assert_eq!(response.status(), Status::ServiceUnavailable);
+        assert_eq!(response.status(), Status::Forbidden);
         assert_eq!(
             response.headers().get_one("Cache-Control"),
             Some("no-store")
@@ -133,4 +133,26 @@ async fn the_style_is_a_file_that_may_be_cached() {
         page.contains(r#"<link rel="stylesheet" href="/style.css">"#),
         "{page}"
     );
+}
+
+#[rocket::async_test]
+async fn a_get_that_came_as_a_post_is_a_get() {
+    let url = support::database().await;
+    let client = support::client_of(&url, &["readme"]).await;
+    let forwarded = |path| {
+        let post = client.post(path);
+        post.header(Header::new("X-Forwarded-Method", "GET"))
+    };
+    let page = forwarded("/").dispatch().await;
+    assert_eq!(support::number(&page.into_string().await.unwrap()), 1);
+    let badge = forwarded("/badge/readme.svg").dispatch().await;
+    assert_eq!(badge.status(), Status::Ok);
+    assert_eq!(support::counted(&url, "readme").await, 1);
+    // Only a GET is sent as a POST.
+    for (method, claim) in [(Method::Post, "DELETE"), (Method::Put, "GET")] {
+        let other = client.req(method, "/");
+        let other = other.header(Header::new("X-Forwarded-Method", claim));
+        assert_eq!(other.dispatch().await.status(), Status::MethodNotAllowed);
+    }
+    assert_eq!(visit(&client).await, 2);
 }
