@@ -34,9 +34,9 @@ class Untrue(Exception):
 
 def measure(subject: Subject, server: Server, connections, warmup, seconds):
     """Drives a subject over keep-alive connections, between two moments at rest."""
-    wrk(server.programs["wrk"], subject.url, connections, warmup)
+    wrk(server.programs["wrk"], subject, connections, warmup)
     before = at_rest(subject, server)
-    answered = wrk(server.programs["wrk"], subject.url, connections, seconds)
+    answered = wrk(server.programs["wrk"], subject, connections, seconds)
     after = at_rest(subject, server)
     app_cpu, database_cpu, transactions, counted = (b - a for a, b in zip(before, after))
     problems = {kind: answered[kind] for kind in ("status", "connect", "read", "write", "timeout") if answered[kind]}
@@ -44,7 +44,7 @@ def measure(subject: Subject, server: Server, connections, warmup, seconds):
         raise Untrue(f"wrk saw errors: {problems}")
     if not answered["requests"]:
         raise Untrue("nothing was answered")
-    if not subject.database:
+    if not subject.store:
         counted = answered["requests"]
     # What wrk had asked but not read when its time was up may be counted or not: one per connection.
     elif not answered["requests"] <= counted <= answered["requests"] + connections:
@@ -54,21 +54,24 @@ def measure(subject: Subject, server: Server, connections, warmup, seconds):
         p50=answered["p50"],
         p99=answered["p99"],
         app_cpu=app_cpu / counted,
-        database_cpu=database_cpu / counted if subject.database else None,
-        views_per_transaction=counted / transactions if subject.database and transactions else None,
+        database_cpu=database_cpu / counted if subject.store else None,
+        views_per_transaction=counted / transactions if transactions else None,
         rss=peak_rss_mib(subject.pids[0]),
     )
 
 
 def at_rest(subject: Subject, server: Server):
-    """CPU seconds of the subject and of the database, transactions and views so far."""
-    settle([*subject.pids, server.process.pid])
-    app_cpu, database_cpu = sum(map(cpu_seconds, subject.pids)), server.cpu_seconds()
-    counted = int(server.sql(subject.count, subject.database)) if subject.database else 0
-    return app_cpu, database_cpu, server.transactions(), counted
+    """CPU seconds of the subject and of its store, transactions and views so far."""
+    store = subject.store
+    # PostgreSQL too where another store counts: it must not be busy with the run before.
+    settle([*subject.pids, *{each.process.pid for each in (server, store) if each}])
+    app_cpu = sum(map(cpu_seconds, subject.pids))
+    if not store:
+        return app_cpu, 0, 0, 0
+    return app_cpu, store.cpu_seconds(), store.transactions(), store.views(subject)
 
 
-def wrk(program, url, connections, seconds):
+def wrk(program, subject: Subject, connections, seconds):
     """Requests over `connections` for `seconds`. One thread: it feeds many times what these subjects eat."""
     output = run(
         [
@@ -78,8 +81,10 @@ def wrk(program, url, connections, seconds):
             f"-d{seconds}s",
             f"--timeout={TIMEOUT}s",
             "-s",
-            str(BENCH / "harness/report.lua"),
-            url,
+            str(BENCH / "harness" / subject.script),
+            subject.url,
+            "--",
+            *map(str, subject.arguments),
         ],
         timeout=seconds + TIMEOUT,
     )

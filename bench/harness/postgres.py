@@ -62,6 +62,10 @@ class Server:
         arguments = [self.programs["psql"], "-XAtq", "-F", " ", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement]
         return run(arguments, timeout=timeout, env=self.environment).strip()
 
+    def views(self, subject):
+        """How many views of a subject are counted."""
+        return int(self.sql(subject.count, subject.database))
+
     def migrate(self, database):
         """Applies the migrations of pageviews, for a client that does not."""
         for migration in sorted((ROOT / "migrations").glob("*.sql")):

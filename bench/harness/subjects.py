@@ -10,6 +10,7 @@ from pathlib import Path
 from . import BENCH, ROOT
 from .postgres import Server
 from .processes import free_port, get, listening, run, start, wait_until
+from .redis import Redis
 
 TEN_YEARS = 3650
 
@@ -22,9 +23,14 @@ class Subject:
     path: str
     # Its processes, the database's apart. The first is the one whose memory is of interest.
     pids: list
-    # Where, and with which statement, the views are counted. None: nothing durable counts them.
+    # What counts the views. None: nothing durable does.
+    store: Server | Redis | None = None
+    # Where, and with which statement, PostgreSQL counts them.
     database: str | None = None
     count: str | None = None
+    # What wrk runs, in bench/harness, and what it hands over.
+    script: str = "report.lua"
+    arguments: tuple = ()
 
     @property
     def url(self):
@@ -40,7 +46,7 @@ class Subjects:
     folder: Path
     caddy: str | None = None
     python: Path | None = None
-    # Versions of the Django database by the views in them.
+    # Databases to be copied for a run, by what is in them.
     templates: dict = field(default_factory=dict)
 
     @contextmanager
@@ -68,7 +74,7 @@ class Subjects:
     def page(self, **environment):
         """No database."""
         with ExitStack() as stack:
-            yield replace(self.rocket(stack, "peers", "/peers/page", environment), database=None)
+            yield replace(self.rocket(stack, "peers", "/peers/page", environment), store=None)
 
     @contextmanager
     def update(self):
@@ -92,11 +98,52 @@ class Subjects:
             subject.count = "SELECT count(*) FROM peer_views"
             yield subject
 
-    def rocket(self, stack, program, path, environment, checkout=None):
-        """A Rocket program, configured as it ships."""
+    def redis_always(self):
+        """INCR in Redis, which answers after fsync."""
+        return self.redis("always")
+
+    def redis_everysec(self):
+        """INCR in Redis, which may lose a second of views."""
+        return self.redis("everysec")
+
+    @contextmanager
+    def redis(self, appendfsync):
+        """One INCR per view."""
+        with ExitStack() as stack:
+            redis = Redis(stack, self.programs, self.folder / "redis", appendfsync)
+            subject = self.rocket(stack, "peers", "/peers/redis", {"REDIS_URL": redis.url})
+            yield replace(subject, store=redis)
+
+    def prepare_pages(self, stack, sizes):
+        """Makes a database with each number of pages, all of them viewed before and today, to be copied for each run."""
+        for size in sizes:
+            name = self.templates["pages", size] = self.server.fresh(stack, f"pages_{size}")
+            with ExitStack() as migrated:
+                self.rocket(migrated, "pageviews", "/", {}, database=name)
+            # The names that pages.lua makes.
+            names = f"SELECT 'p/' || 1000000 + number AS page FROM generate_series(1, {size}) AS number"
+            self.server.sql(f"INSERT INTO pages (page, views) SELECT page, 1 FROM ({names}) AS names", name)
+            today = "(now() AT TIME ZONE 'UTC')::date"
+            self.server.sql(f"INSERT INTO days (page, day, views_before) SELECT page, {today}, 0 FROM ({names}) AS names", name)
+            self.server.sql("VACUUM ANALYZE", name)
+
+    @contextmanager
+    def many_pages(self, size):
+        """The real program with this many pages. Views choose one at random, over the API: its answer is the smallest."""
+        with ExitStack() as stack:
+            # The copy is in the WAL since the last checkpoint, so no update logs a whole block. In service, too, most
+            # updates do not: checkpoints are minutes apart.
+            database = self.server.fresh(stack, "bench_pageviews", self.templates["pages", size])
+            subject = self.rocket(stack, "pageviews", "/", {"ROCKET_PAGES": '["p/*"]'}, database=database)
+            yield replace(subject, count="SELECT sum(views) FROM pages", script="pages.lua", arguments=(size,))
+
+    def rocket(self, stack, program, path, environment, checkout=None, database=None):
+        """A Rocket program, configured as it ships. Without a database it gets an empty one."""
         port, log = free_port(), self.folder / f"{program}.log"
-        database = self.server.fresh(stack, f"bench_{program}")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROCKET_", "PG", "DATABASE_"))}
+        database = database or self.server.fresh(stack, f"bench_{program}")
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ROCKET_", "PG", "DATABASE_", "REDIS_"))
+        }
         own = {
             "ROCKET_PROFILE": "prod",
             "ROCKET_ADDRESS": "127.0.0.1",
@@ -110,7 +157,7 @@ class Subjects:
         image = re.findall(r"^ENV (\w+)=(\S+)$", (folder / "Dockerfile").read_text(), re.MULTILINE)
         process = start(stack, [binary], log, cwd=folder, env=clean | dict(image) | own | environment)
         wait_until(lambda: (get(port, "/readyz") or [0])[0] == 200, process, log)
-        return Subject(port, path, [process.pid], database)
+        return Subject(port, path, [process.pid], self.server, database)
 
     @contextmanager
     def behind_caddy(self, upstream):
@@ -148,7 +195,7 @@ class Subjects:
     def prepare_django(self, stack, sizes):
         """Makes a database with each number of earlier views, to be copied for each run."""
         for size in sizes:
-            name = self.templates[size] = self.server.fresh(stack, f"django_{size}")
+            name = self.templates["django", size] = self.server.fresh(stack, f"django_{size}")
             run(
                 [str(self.python / "python"), "manage.py", "migrate", "--verbosity=0"],
                 cwd=BENCH / "django",
@@ -173,7 +220,7 @@ class Subjects:
     def django(self, earlier):
         """nginx, gunicorn and Django."""
         with ExitStack() as stack:
-            database = self.server.fresh(stack, "bench_django", self.templates[earlier])
+            database = self.server.fresh(stack, "bench_django", self.templates["django", earlier])
             upstream, port = free_port(), free_port()
             log = self.folder / "gunicorn.log"
             gunicorn = start(
@@ -191,7 +238,8 @@ class Subjects:
             file.write_text(template.replace("@LISTEN@", f"127.0.0.1:{port}").replace("@UPSTREAM@", f"127.0.0.1:{upstream}"))
             nginx = start(stack, [self.programs["nginx"], "-p", f"{self.folder}/", "-e", "stderr", "-c", file], log)
             wait_until(lambda: listening(port), nginx, log)
-            yield Subject(port, "/", [nginx.pid, gunicorn.pid], database, "SELECT count(*) FROM pageviews_view")
+            pids, count = [nginx.pid, gunicorn.pid], "SELECT count(*) FROM pageviews_view"
+            yield Subject(port, "/", pids, self.server, database, count)
 
 
 def point_to(upstream, part):

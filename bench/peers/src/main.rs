@@ -1,4 +1,4 @@
-//! The peers of the benchmark: the real application with three more routes. Fairings, catchers,
+//! The peers of the benchmark: the real application with four more routes. Fairings, catchers,
 //! templates, configuration and logging are the same for `/` and for these.
 
 use std::env;
@@ -11,6 +11,9 @@ use pageviews::config::Config;
 use pageviews::counter::history::{Day, History};
 use pageviews::database::Server;
 use pageviews::web::home::cached_page::{CachedPage, CachedPages, SingleChunk};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisError};
+use rocket::http::Method;
 use rocket::response::Debug;
 use rocket::tokio::runtime;
 use rocket::{State, get, routes};
@@ -18,6 +21,9 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 type Result<T, E = Debug<sqlx::Error>> = std::result::Result<T, E>;
+
+/// How long a view may wait for a database: 1,024 visitors wait longer than any of ours may.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Views of the page that no database counts.
 struct InMemory(AtomicI64);
@@ -53,6 +59,32 @@ async fn insert(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<Sing
         .await?;
     drop(connection);
     Ok(render(number, pages))
+}
+
+/// One INCR per view. All views share one connection, and commands that wait for it are sent
+/// together.
+#[get("/redis")]
+async fn incr(
+    redis: &State<ConnectionManager>,
+    pages: &State<CachedPages>,
+) -> Result<SingleChunk, Debug<RedisError>> {
+    let number = redis::cmd("INCR")
+        .arg("/peers/redis")
+        .query_async(&mut redis.inner().clone())
+        .await?;
+    Ok(render(number, pages))
+}
+
+/// The fastest way to Redis that we found, at 256 visitors on two cores.
+///
+/// Of 1, 2, 4 and 8 connections, one spent the least CPU on a view, and none was faster beyond the
+/// noise. A buffer of 1,024 commands, instead of the default of 50, served 3 % more views with
+/// `appendfsync always`, and as many with `everysec`.
+async fn connect(url: String) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_pipeline_buffer_size(1024)
+        .set_response_timeout(Some(TIMEOUT));
+    ConnectionManager::new_with_config(Client::open(url)?, config).await
 }
 
 /// The page of the application, with a history that is made up and drawn once.
@@ -105,15 +137,24 @@ fn serve() -> Result<(), String> {
         let connections = u32::try_from(config.server.workers * 4).unwrap_or(u32::MAX);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
-            // 1,024 visitors wait longer than any of ours may.
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(TIMEOUT)
             .connect_lazy(&url)
             .map_err(|e| e.to_string())?;
-        let rocket = pageviews::rocket(&config)
+        // Caddy may pass a GET on as a POST, because Go's HTTP client never repeats a POST.
+        let mut posts = routes![page];
+        for route in &mut posts {
+            route.method = Method::Post;
+        }
+        let mut rocket = pageviews::rocket(&config)
             .map_err(|e| e.to_string())?
             .manage(InMemory(AtomicI64::new(0)))
             .manage(pool)
-            .mount("/peers", routes![page, update, insert]);
+            .mount("/peers", routes![page, update, insert])
+            .mount("/peers", posts);
+        if let Ok(url) = env::var("REDIS_URL") {
+            let redis = connect(url).await.map_err(|e| format!("REDIS_URL: {e}"))?;
+            rocket = rocket.manage(redis).mount("/peers", routes![incr]);
+        }
         rocket.launch().await.map(drop).map_err(|e| e.to_string())
     })
 }
