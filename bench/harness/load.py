@@ -22,6 +22,8 @@ class Sample:
     rate: float
     p50: float
     p99: float
+    # Bytes on the wire for each response, with its headers.
+    size: float | None = None
     app_cpu: float | None = None
     database_cpu: float | None = None
     views_per_transaction: float | None = None
@@ -32,11 +34,11 @@ class Untrue(Exception):
     """Why the figures of a run mean nothing."""
 
 
-def measure(subject: Subject, server: Server, connections, warmup, seconds):
+def measure(subject: Subject, server: Server, connections, warmup, seconds, headers=()):
     """Drives a subject over keep-alive connections, between two moments at rest."""
-    wrk(server.programs["wrk"], subject, connections, warmup)
+    wrk(server.programs["wrk"], subject, connections, warmup, headers)
     before = at_rest(subject, server)
-    answered = wrk(server.programs["wrk"], subject, connections, seconds)
+    answered = wrk(server.programs["wrk"], subject, connections, seconds, headers)
     after = at_rest(subject, server)
     app_cpu, database_cpu, transactions, counted = (b - a for a, b in zip(before, after))
     problems = {kind: answered[kind] for kind in ("status", "connect", "read", "write", "timeout") if answered[kind]}
@@ -53,6 +55,7 @@ def measure(subject: Subject, server: Server, connections, warmup, seconds):
         rate=answered["requests"] / answered["seconds"],
         p50=answered["p50"],
         p99=answered["p99"],
+        size=answered["bytes"] / answered["requests"],
         app_cpu=app_cpu / counted,
         database_cpu=database_cpu / counted if subject.store else None,
         views_per_transaction=counted / transactions if transactions else None,
@@ -71,7 +74,7 @@ def at_rest(subject: Subject, server: Server):
     return app_cpu, store.cpu_seconds(), store.transactions(), store.views(subject)
 
 
-def wrk(program, subject: Subject, connections, seconds):
+def wrk(program, subject: Subject, connections, seconds, headers):
     """Requests over `connections` for `seconds`. One thread: it feeds many times what these subjects eat."""
     output = run(
         [
@@ -82,6 +85,7 @@ def wrk(program, subject: Subject, connections, seconds):
             f"--timeout={TIMEOUT}s",
             "-s",
             str(BENCH / "harness" / subject.script),
+            *[part for header in headers for part in ("-H", header)],
             subject.url,
             "--",
             *map(str, subject.arguments),

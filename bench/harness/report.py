@@ -21,6 +21,10 @@ COLUMNS = [
 ]
 
 
+# Beside them where compression matters.
+SIZE = ("bytes/response", "size", 1, 0)
+
+
 class Results:
     """Samples by cell and round. A cell is any tuple that names what was measured."""
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import BENCH, ROOT
+from . import BENCH, ROOT, Trouble
 from .postgres import Server
 from .processes import free_port, get, listening, run, start, wait_until
 from .redis import Redis
@@ -161,21 +161,39 @@ class Subjects:
 
     @contextmanager
     def behind_caddy(self, upstream):
-        """Caddy in front of a subject."""
+        """Caddy in front of a subject, with our Caddyfile."""
         with ExitStack() as stack:
-            subject = stack.enter_context(upstream)
-            port, log, file = free_port(), self.folder / "caddy.log", self.folder / "caddy.json"
+            subject, port, file = stack.enter_context(upstream), free_port(), self.folder / "caddy.json"
             file.write_text(json.dumps(self.caddy_config(port, f"127.0.0.1:{subject.port}")))
-            process = start(stack, [self.caddy, "run", "--config", file], log, env=self.caddy_environment(port))
-            wait_until(lambda: listening(port), process, log)
-            yield replace(subject, port=port, pids=[process.pid, *subject.pids])
+            yield self.start_caddy(stack, subject, port, ["--config", file], {})
+
+    @contextmanager
+    def behind_two_directives(self, upstream):
+        """Caddy in front of a subject, with the shortest Caddyfile that serves it."""
+        with ExitStack() as stack:
+            subject, port = stack.enter_context(upstream), free_port()
+            addresses = {"PORT": str(port), "UPSTREAM": f"127.0.0.1:{subject.port}"}
+            arguments = ["--adapter", "caddyfile", "--config", BENCH / "Caddyfile"]
+            yield self.start_caddy(stack, subject, port, arguments, addresses)
+
+    def start_caddy(self, stack, subject, port, arguments, environment):
+        """Starts Caddy in front of a subject that runs."""
+        log = self.folder / "caddy.log"
+        process = start(stack, [self.caddy, "run", *arguments], log, env=self.caddy_environment(port) | environment)
+        wait_until(lambda: listening(port), process, log)
+        return replace(subject, port=port, pids=[process.pid, *subject.pids])
 
     def caddy_environment(self, port):
         """The environment that docker-compose.yml gives Caddy, with the site on `port`."""
         compose = (ROOT / "docker-compose.yml").read_text()
-        tuning = re.findall(r"""^ +(GOGC|GOMEMLIMIT|GOMAXPROCS): "?([^\s"]+)"?$""", compose, re.MULTILINE)
+        block = re.search(r"^  web:\n(?: {4}.*\n|\n)*? {4}environment:\n((?: {6}.*\n)+)", compose, re.MULTILINE)
+        if not block:
+            raise Trouble("docker-compose.yml gives its service web no environment; teach bench/harness/subjects.py what it does")
+        entries = re.findall(r"""^ {6}(\w+): ["']?(.*?)["']?(?: +#.*)?$""", block[1], re.MULTILINE)
+        # `${NAME:-default}` is the owner's setting, and nobody sets it here.
+        given = {name: re.sub(r"\$\{\w+(?::?-([^}]*))?\}", r"\1", value) for name, value in entries}
         folders = {name: str(self.folder / "caddy-data") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-        return os.environ | dict(tuning) | folders | {"SITE_ADDRESS": f":{port}"}
+        return os.environ | given | folders | {"SITE_ADDRESS": f":{port}"}
 
     def caddy_config(self, port, upstream):
         """Our Caddyfile as Caddy itself understands it, with the upstream and the addresses of this machine."""
@@ -189,7 +207,8 @@ class Subjects:
             for name, server in http["servers"].items()
             if f":{port}" in server["listen"]
         }
-        point_to(upstream, http["servers"])
+        if not point_to(upstream, http["servers"]):
+            raise Trouble("the Caddyfile has no reverse_proxy for {$SITE_ADDRESS}; teach bench/harness/subjects.py what it has")
         return config
 
     def prepare_django(self, stack, sizes):
@@ -243,12 +262,14 @@ class Subjects:
 
 
 def point_to(upstream, part):
-    """Replaces the upstreams of every reverse proxy in a part of Caddy's configuration."""
+    """Replaces the upstreams of every reverse proxy in a part of Caddy's configuration. Returns how many there were."""
+    found = 0
     if isinstance(part, dict):
         if part.get("handler") == "reverse_proxy":
             part.pop("dynamic_upstreams", None)
             part["upstreams"] = [{"dial": upstream}]
+            found = 1
         part = list(part.values())
     if isinstance(part, list):
-        for child in part:
-            point_to(upstream, child)
+        found += sum(point_to(upstream, child) for child in part)
+    return found
