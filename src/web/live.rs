@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rocket::fairing::AdHoc;
 use rocket::futures::Stream;
+use rocket::http::Header;
 use rocket::request::Request;
 use rocket::response::stream::{Event, EventStream};
 use rocket::response::{self, Responder};
@@ -33,6 +34,8 @@ impl<'r, S: Stream<Item = Event> + Send + 'r> Responder<'r, 'r> for OpenStream<S
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
         let mut response = self.0.respond_to(request)?;
         response.set_header(any_origin());
+        // nginx would hold back the messages until it has several KiB of them.
+        response.set_header(Header::new("X-Accel-Buffering", "no"));
         // The size of the largest message. By default each stream would hold 4 KiB.
         response.set_max_chunk_size(64);
         Ok(response)

@@ -21,7 +21,7 @@ use crate::support::{self, App, binary, wait};
 const CASES: u32 = 10_000;
 
 /// The headers that an answer may have.
-const HEADERS: [&str; 20] = [
+const HEADERS: [&str; 21] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -40,6 +40,7 @@ const HEADERS: [&str; 20] = [
     "retry-after",
     "server",
     "transfer-encoding",
+    "x-accel-buffering",
     "x-content-type-options",
     "x-frame-options",
 ];
