@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use rocket::error::ErrorKind;
 use rocket::tokio::{runtime, spawn};
 use rocket_db_pools::Database;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::{Config, Profile};
 use crate::counter::Counter;
@@ -98,6 +99,7 @@ fn serve() -> Result<()> {
     };
     logging::init(format, config.server.log_level.into());
     let (config, _database) = with_database(config)?;
+    raise_file_limit();
     // Not `#[rocket::main]`: it reads `workers` from a figment of its own, before ours exists.
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(config.server.workers)
@@ -123,6 +125,15 @@ fn with_usable_address(config: Config) -> Config {
         return config.with_address(Ipv4Addr::UNSPECIFIED.into());
     }
     config
+}
+
+/// Lets this process open as many files as the system allows. Each live stream is a connection, and
+/// so a file. The usual limit of 1,024 would leave none for visits.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // macOS refuses an infinite limit. Then the old one stays.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 async fn launch(config: Config) -> Result<()> {
