@@ -5,20 +5,20 @@
 
 mod database;
 mod error;
+mod limits;
 
 use std::env;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Dict;
-use serde::Deserialize;
 
 pub use self::database::Database;
 use self::database::KEY as DATABASE;
 pub use self::error::Error;
+pub use self::limits::{Limits, LiveLimits};
 use crate::page::AllowedPages;
 
 /// The kind of place that the program runs in.
@@ -57,27 +57,6 @@ impl Profile {
     }
 }
 
-/// How many views may wait for their commit, and how long: the table `views`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Seconds that a view may wait, such as while the database restarts.
-    pub deadline: NonZeroU16,
-    /// Views that may wait. One more is refused at once.
-    pub queue: NonZeroU16,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const {
-            Self {
-                deadline: NonZeroU16::new(6).unwrap(),
-                queue: NonZeroU16::new(4_000).unwrap(),
-            }
-        }
-    }
-}
-
 /// The whole configuration, valid.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -89,6 +68,8 @@ pub struct Config {
     pub pages: AllowedPages,
     /// The bounds of what waits.
     pub limits: Limits,
+    /// The bounds of live streams.
+    pub live: LiveLimits,
     /// The folder of `Rocket.toml`, or the current one. It tells checkouts apart.
     pub root: PathBuf,
     database: Option<Database>,
@@ -124,6 +105,7 @@ impl Config {
         };
         // `focus`: `extract_inner` would name an unknown key the wrong way round.
         let limits = figment.focus("views").extract();
+        let live = figment.focus("live").extract();
         let pages = match figment.contains("pages") {
             true => figment.extract_inner("pages"),
             false => Ok(AllowedPages::default()),
@@ -137,6 +119,7 @@ impl Config {
                     .with_remedy(r#"write it as ["readme", "blog/*"]"#)
             })?,
             limits: limits.map_err(|error| Error::from_figment(&error, "views."))?,
+            live: live.map_err(|error| Error::from_figment(&error, "live."))?,
             root,
             database,
             figment,
@@ -225,6 +208,7 @@ fn check_tables(figment: &Figment) -> Result<(), Error> {
         ),
         (DATABASE, r#"{url="postgres://user@host/name"}"#),
         ("views", "{deadline=6,queue=10000}"),
+        ("live", "{streams=1000,streams_per_client=100}"),
     ] {
         if let Ok(value) = figment.find_value(key)
             && value.as_dict().is_none()

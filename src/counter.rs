@@ -6,6 +6,7 @@
 mod batch;
 mod engine;
 mod feed;
+mod followers;
 pub mod history;
 pub mod ledger;
 pub mod outbox;
@@ -24,8 +25,9 @@ use sqlx::postgres::PgConnectOptions;
 pub use self::engine::Engine;
 use self::engine::Waiting;
 pub use self::feed::Feed;
+pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
-use crate::config::Limits;
+use crate::config::{Limits, LiveLimits};
 use crate::database::{self, ConnectionMonitor, NotReady, Readiness, within};
 use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName};
@@ -164,13 +166,14 @@ impl Counter {
 /// Manages the [`Counter`], the [`Feed`] and the counted pages, and runs what they need.
 pub fn stage(
     limits: Limits,
+    live: LiveLimits,
     pages: AllowedPages,
     options: PgConnectOptions,
     metrics: Arc<Metrics>,
 ) -> AdHoc {
     AdHoc::on_ignite("Counter", move |rocket| async move {
         let (counter, engine) = Counter::new(limits, metrics);
-        let (feed, readiness) = (Arc::new(Feed::default()), counter.readiness.clone());
+        let (feed, readiness) = (Arc::new(Feed::new(live)), counter.readiness.clone());
         let (follow, allowed, failed) = (feed.clone(), pages.clone(), counter.failed.clone());
         let start = AdHoc::on_liftoff("Engine", move |rocket| {
             Box::pin(async move {

@@ -40,12 +40,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub fn rocket(config: &Config) -> Result<Rocket<Build>, config::Error> {
     let database = config.database()?;
     let metrics = Arc::new(Metrics::new().expect("valid and unique names"));
-    let (limits, pages) = (config.limits, config.pages.clone());
     Ok(rocket::custom(config.figment())
         .attach(database::stage(database))
         .attach(counter::stage(
-            limits,
-            pages,
+            config.limits,
+            config.live,
+            config.pages.clone(),
             database.connect.clone(),
             metrics.clone(),
         ))

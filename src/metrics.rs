@@ -37,6 +37,7 @@ pub struct Metrics {
     pool: IntGaugeVec,
     pool_limit: IntGauge,
     live_streams: IntGauge,
+    live_streams_limit: IntGauge,
 }
 
 /// What is measured at the moment when somebody asks for the metrics.
@@ -48,6 +49,7 @@ pub(crate) struct Gauges {
     pub pool_idle: usize,
     pub pool_limit: u32,
     pub live_streams: usize,
+    pub live_streams_limit: usize,
 }
 
 impl Metrics {
@@ -142,6 +144,11 @@ impl Metrics {
                 "Open event streams.",
                 registry
             )?,
+            live_streams_limit: register_int_gauge_with_registry!(
+                "pageviews_live_streams_limit",
+                "Event streams that may be open: one more is refused.",
+                registry
+            )?,
             registry,
         };
         // They show 0 from the start: `rate` misses the first event of a counter that appears
@@ -203,6 +210,7 @@ impl Metrics {
             .set((open - idle).max(0));
         self.pool_limit.set(now.pool_limit.into());
         self.live_streams.set(now.live_streams as i64);
+        self.live_streams_limit.set(now.live_streams_limit as i64);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

@@ -5,19 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rocket::tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use rocket::tokio::sync::{Notify, watch};
 use rocket::tokio::{pin, select, time};
 use sqlx::postgres::{PgConnectOptions, PgListener};
 
+use super::followers::{Follower, Followers, TooManyFollowers};
 use super::{history, ledger};
+use crate::config::LiveLimits;
 use crate::database::{self, within};
 use crate::page::PageName;
-
-/// How many followers there may be. One more is refused.
-pub const MAX_FOLLOWERS: usize = 4_000;
 
 /// How often the totals are read although nothing was notified, since a connection may break
 /// silently. After the same time the listener notices that the last follower has left.
@@ -29,42 +29,48 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
+/// The newest total of a page, or `None` until it is known.
+pub type Total = watch::Receiver<Option<i64>>;
+
 /// The pages that somebody follows, and their totals as far as they are known.
 pub struct Feed {
     totals: Mutex<BTreeMap<PageName, watch::Sender<Option<i64>>>>,
     page_added: Notify,
-    followers: Arc<Semaphore>,
-}
-
-impl Default for Feed {
-    fn default() -> Self {
-        Self {
-            totals: Mutex::default(),
-            page_added: Notify::new(),
-            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
-        }
-    }
+    followers: Followers,
 }
 
 impl Feed {
-    /// How many followers there are.
-    pub fn followers(&self) -> usize {
-        MAX_FOLLOWERS - self.followers.available_permits()
+    /// A feed without followers.
+    pub fn new(limits: LiveLimits) -> Self {
+        Self {
+            totals: Mutex::default(),
+            page_added: Notify::new(),
+            followers: Followers::new(limits),
+        }
     }
 
-    /// Follows `page` for as long as the permit is held: its total, or `None` until that is known.
-    /// Without a permit, there are [`MAX_FOLLOWERS`] already.
+    /// How many followers there are, and how many there may be.
+    pub fn followers(&self) -> (usize, usize) {
+        self.followers.count()
+    }
+
+    /// The total of `page`, for somebody at `address` if that is known. This is one follower,
+    /// until the `Follower` is dropped.
+    ///
+    /// # Errors
+    /// There are too many followers already.
     pub fn follow(
         &self,
         page: PageName,
-    ) -> Option<(watch::Receiver<Option<i64>>, OwnedSemaphorePermit)> {
-        let permit = self.followers.clone().try_acquire_owned().ok()?;
+        address: Option<IpAddr>,
+    ) -> Result<(Total, Follower), TooManyFollowers> {
+        let follower = self.followers.admit(address)?;
         let mut totals = self.followed();
         let total = totals.entry(page).or_insert_with(|| {
             self.page_added.notify_one();
             watch::Sender::new(None)
         });
-        Some((total.subscribe(), permit))
+        Ok((total.subscribe(), follower))
     }
 
     /// Keeps the totals up to date for as long as there are followers. Without any, nobody

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::cors::any_origin;
 use super::templates::log_failure;
 use super::visit::Speculative;
-use crate::counter::{CountError, ReadError};
+use crate::counter::{CountError, ReadError, TooManyFollowers};
 use crate::database::NotReady;
 use crate::metrics::Metrics;
 use crate::page::UnknownPage;
@@ -46,8 +46,8 @@ pub enum Error {
     MethodNotAllowed(String),
     #[error("{0}")]
     InvalidQuery(&'static str),
-    #[error("Too many people follow this already. Reload the page to see the right number.")]
-    TooManyStreams,
+    #[error(transparent)]
+    TooManyFollowers(#[from] TooManyFollowers),
     /// Rocket answers with this status.
     #[error("{}", advice(*.0))]
     Status(Status),
@@ -76,7 +76,7 @@ impl Error {
         match self {
             Self::Count(CountError::NotReady(_)) | Self::NotReady(_) => Status::ServiceUnavailable,
             Self::Count(CountError::Late | CountError::Stopping) => Status::GatewayTimeout,
-            Self::Count(CountError::Busy) | Self::Busy | Self::TooManyStreams => {
+            Self::Count(CountError::Busy) | Self::Busy | Self::TooManyFollowers(_) => {
                 Status::TooManyRequests
             }
             // Any error will do: see [`Speculative`].

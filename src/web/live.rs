@@ -1,5 +1,6 @@
 //! `GET /live/<page>`: the total of a page as it changes, as an event stream.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,14 +46,15 @@ impl<'r, S: Stream<Item = Event> + Send + 'r> Responder<'r, 'r> for OpenStream<S
 #[get("/live/<page..>")]
 fn live(
     page: Option<PageName>,
+    client: Option<IpAddr>,
     pages: &State<AllowedPages>,
     feed: &State<Arc<Feed>>,
     mut end: Shutdown,
 ) -> Result<OpenStream<impl Stream<Item = Event>>, Error> {
     let page = pages.check(page)?;
-    let (mut total, permit) = feed.follow(page).ok_or(Error::TooManyStreams)?;
+    let (mut total, follower) = feed.follow(page, client)?;
     let stream = EventStream! {
-        let _permit = permit;
+        let _follower = follower;
         let lifetime = time::sleep(LIFETIME);
         pin!(lifetime);
         loop {

@@ -61,6 +61,7 @@ fn metrics(
     db: &Db,
 ) -> Result<(ContentType, String), Status> {
     let (queue, queue_limit) = counter.queue();
+    let (live_streams, live_streams_limit) = feed.followers();
     let now = Gauges {
         queue,
         queue_limit,
@@ -68,7 +69,8 @@ fn metrics(
         pool_open: db.size(),
         pool_idle: db.num_idle(),
         pool_limit: db.options().get_max_connections(),
-        live_streams: feed.followers(),
+        live_streams,
+        live_streams_limit,
     };
     let text = metrics.render(&now).map_err(|error| {
         log::error!("the metrics cannot be written: {error}");

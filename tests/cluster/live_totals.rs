@@ -56,6 +56,18 @@ fn a_view_counted_by_any_replica_shows_on_every_stream() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn a_client_cannot_choose_the_address_by_which_its_streams_are_counted() {
+    let cluster = Cluster::up(&[]);
+    let open = |number: u8| {
+        let address = format!("203.0.113.{number}");
+        Stream::open_from(&address, &cluster.url("/live"))
+    };
+    let _streams: Vec<_> = (0..100).map(|number| open(number).unwrap()).collect();
+    assert_eq!(open(100).err().map(|(status, _)| status), Some(429));
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn a_stream_that_breaks_leaves_no_address_in_the_log() {
     let cluster = Cluster::up(&[]);
     let mut stream = Stream::open(&cluster.url("/live"));

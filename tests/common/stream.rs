@@ -1,6 +1,6 @@
 //! A page's total as it changes, read from `/live`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use crate::SOON;
 
@@ -10,25 +10,51 @@ pub struct Stream(BufReader<minreq::ResponseLazy>);
 impl Stream {
     /// Opens the stream at `url` over HTTP/1.1, with the headers that a browser sends.
     pub fn open(url: &str) -> Self {
-        let request = minreq::get(url)
+        let stream = Self::send(minreq::get(url));
+        stream.unwrap_or_else(|refusal| panic!("{url} is no stream: {refusal:?}"))
+    }
+
+    /// Opens the stream at `url` with the header by which a proxy names the client's `address`.
+    ///
+    /// # Errors
+    /// The status and the body of a refusal.
+    pub fn open_from(address: &str, url: &str) -> Result<Self, (u16, String)> {
+        Self::send(minreq::get(url).with_header("X-Real-IP", address))
+    }
+
+    fn send(request: minreq::Request) -> Result<Self, (u16, String)> {
+        let request = request
             .with_header("Accept", "text/event-stream")
             .with_header("Accept-Encoding", "gzip, zstd")
             // The limit of the whole stream.
             .with_timeout(4 * SOON.as_secs());
-        Self(BufReader::new(request.send_lazy().unwrap()))
+        let answer = request.send_lazy().unwrap();
+        let status = answer.status_code;
+        let mut body = BufReader::new(answer);
+        if status == 200 {
+            return Ok(Self(body));
+        }
+        let mut refusal = String::new();
+        body.read_to_string(&mut refusal).unwrap();
+        Err((status, refusal))
     }
 
-    /// The total in the next message. `None` at the end of the stream.
-    pub fn next(&mut self) -> Option<i64> {
+    /// The data of the next message. `None` at the end of the stream.
+    pub fn message(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line).unwrap() == 0 {
                 return None;
             }
             if let Some(data) = line.trim_end().strip_prefix("data:") {
-                return Some(data.parse().unwrap());
+                return Some(data.to_string());
             }
         }
+    }
+
+    /// The total in the next message of a stream that follows one page.
+    pub fn next(&mut self) -> Option<i64> {
+        self.message().map(|data| data.parse().unwrap())
     }
 
     /// Waits for the message that holds `total`.

@@ -197,6 +197,7 @@ async fn a_thousand_streams_cost_less_than_40_mib() {
             .env_clear()
             .envs(variables)
             .env("DATABASE_URL", support::database().await)
+            .env("ROCKET_LIVE", "{streams=1100,streams_per_client=1100}")
             // As in the image. Otherwise the allocator takes a third more.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
     );

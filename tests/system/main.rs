@@ -32,6 +32,7 @@ mod history;
 mod home;
 mod hostile_requests;
 mod lifecycle;
+mod live_limits;
 mod live_totals;
 mod logs;
 mod metrics;

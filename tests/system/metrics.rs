@@ -40,6 +40,7 @@ fn the_metrics_are_the_numbers_of_what_was_done() {
         ),
         ("pageviews_database_ready", 1.),
         ("pageviews_live_streams", 0.),
+        ("pageviews_live_streams_limit", 1_000.),
         (
             concat!(
                 "pageviews_build_info{version=\"",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pageviews::config::LiveLimits;
 use pageviews::counter::Feed;
 use pageviews::database::{self, NotReady};
 use pageviews::metrics::Metrics;
@@ -34,7 +35,7 @@ async fn without_its_engine_the_program_is_not_ready() {
         .attach(operations::stage())
         .manage(metrics)
         .manage(AllowedPages::default())
-        .manage(Arc::new(Feed::default()))
+        .manage(Arc::new(Feed::new(LiveLimits::default())))
         .manage(counter);
     let client = Client::untracked(rocket).await.unwrap();
     let readiness = client.rocket().state::<Counter>().unwrap().readiness();

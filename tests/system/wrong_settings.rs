@@ -78,6 +78,31 @@ fn a_wrong_setting_is_one_line_with_key_origin_and_fix() {
             &["views", "patience", "ROCKET_VIEWS"],
         ),
         (
+            "ROCKET_LIVE",
+            "1000",
+            &[
+                "live",
+                "ROCKET_LIVE",
+                "streams=1000",
+                "streams_per_client=100",
+            ],
+        ),
+        (
+            "ROCKET_LIVE",
+            "{streams=0}",
+            &["live.streams", "ROCKET_LIVE"],
+        ),
+        (
+            "ROCKET_LIVE",
+            "{streams_per_client=65536}",
+            &["live.streams_per_client", "ROCKET_LIVE"],
+        ),
+        (
+            "ROCKET_LIVE",
+            "{followers=9}",
+            &["live", "followers", "ROCKET_LIVE"],
+        ),
+        (
             "ROCKET_WORKERS",
             "0",
             &["workers", "ROCKET_WORKERS", "above 0"],
