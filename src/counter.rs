@@ -24,7 +24,7 @@ use sqlx::postgres::PgConnectOptions;
 
 pub use self::engine::Engine;
 use self::engine::Waiting;
-pub use self::feed::Feed;
+pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
 use crate::config::{Limits, LiveLimits};

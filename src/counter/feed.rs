@@ -54,23 +54,26 @@ impl Feed {
         self.followers.count()
     }
 
-    /// The total of `page`, for somebody at `address` if that is known. This is one follower,
+    /// The totals of `pages`, for somebody at `address` if that is known. This is one follower,
     /// until the `Follower` is dropped.
     ///
     /// # Errors
     /// There are too many followers already.
     pub fn follow(
         &self,
-        page: PageName,
+        pages: impl IntoIterator<Item = PageName>,
         address: Option<IpAddr>,
-    ) -> Result<(Total, Follower), TooManyFollowers> {
+    ) -> Result<(Vec<(PageName, Total)>, Follower), TooManyFollowers> {
         let follower = self.followers.admit(address)?;
         let mut totals = self.followed();
-        let total = totals.entry(page).or_insert_with(|| {
-            self.page_added.notify_one();
-            watch::Sender::new(None)
-        });
-        Ok((total.subscribe(), follower))
+        let follow = |page: PageName| {
+            let total = totals.entry(page.clone()).or_insert_with(|| {
+                self.page_added.notify_one();
+                watch::Sender::new(None)
+            });
+            (page, total.subscribe())
+        };
+        Ok((pages.into_iter().map(follow).collect(), follower))
     }
 
     /// Keeps the totals up to date for as long as there are followers. Without any, nobody

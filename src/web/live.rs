@@ -1,24 +1,28 @@
 //! `GET /live/<page>`: the total of a page as it changes, as an event stream.
+//! `GET /live?page=<page>&page=<page>`: the same of several pages, in one stream.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::fairing::AdHoc;
-use rocket::futures::Stream;
+use rocket::futures::stream::{Stream, StreamExt, select_all};
 use rocket::http::Header;
+use rocket::http::uri::Origin;
 use rocket::request::Request;
-use rocket::response::stream::{Event, EventStream};
+use rocket::response::stream::{Event, EventStream, stream};
 use rocket::response::{self, Responder};
 use rocket::tokio::{pin, select, time};
 use rocket::{Shutdown, State, get, routes};
+use serde::Serialize;
 
 use super::cors::any_origin;
 use super::error::Error;
-use crate::counter::Feed;
+use crate::counter::{Feed, Total};
 use crate::page::{AllowedPages, PageName};
 
-/// How long a stream rests after each message: nobody reads more than four a second.
+/// How long a stream rests after each message about a page: nobody reads more than four a second.
 const REST: Duration = Duration::from_millis(250);
 
 /// How often an idle stream sends a comment, so that a broken connection is noticed.
@@ -27,6 +31,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream lasts. Then a browser opens the next one, and a client that stopped reading
 /// loses its place.
 const LIFETIME: Duration = Duration::from_secs(240);
+
+/// How many pages one stream may follow.
+const MAX_PAGES: usize = 32;
 
 /// A stream that scripts of any site may read.
 struct OpenStream<S>(EventStream<S>);
@@ -37,36 +44,97 @@ impl<'r, S: Stream<Item = Event> + Send + 'r> Responder<'r, 'r> for OpenStream<S
         response.set_header(any_origin());
         // nginx would hold back the messages until it has several KiB of them.
         response.set_header(Header::new("X-Accel-Buffering", "no"));
-        // The size of the largest message. By default each stream would hold 4 KiB.
+        // The size of most messages. By default each stream would hold 4 KiB.
         response.set_max_chunk_size(64);
         Ok(response)
+    }
+}
+
+/// A message of a stream that follows several pages.
+#[derive(Serialize)]
+struct PageTotal<'p> {
+    page: &'p str,
+    views: i64,
+}
+
+/// The counted pages that a query names as `page`, each once.
+fn named<'q>(
+    names: impl IntoIterator<Item = &'q str>,
+    pages: &AllowedPages,
+) -> Result<BTreeSet<PageName>, Error> {
+    let mut named = BTreeSet::new();
+    for name in names {
+        named.insert(pages.check(name.parse().ok())?);
+        if named.len() > MAX_PAGES {
+            return Err(Error::InvalidQuery(
+                "A stream follows up to 32 pages. Open another stream for the rest of them.",
+            ));
+        }
+    }
+    Ok(named)
+}
+
+/// The values of `total`, with a rest after each. Values during the rest are skipped, but for the
+/// newest.
+fn paced(mut total: Total) -> impl Stream<Item = i64> {
+    stream! {
+        loop {
+            let views = *total.borrow_and_update();
+            if let Some(views) = views {
+                yield views;
+                time::sleep(REST).await;
+            }
+            if total.changed().await.is_err() {
+                break;
+            }
+        }
     }
 }
 
 #[get("/live/<page..>")]
 fn live(
     page: Option<PageName>,
+    uri: &Origin<'_>,
     client: Option<IpAddr>,
     pages: &State<AllowedPages>,
     feed: &State<Arc<Feed>>,
     mut end: Shutdown,
 ) -> Result<OpenStream<impl Stream<Item = Event>>, Error> {
     let page = pages.check(page)?;
-    let (mut total, follower) = feed.follow(page, client)?;
+    let query = uri.query().into_iter().flat_map(|query| query.segments());
+    let names = query.filter_map(|(key, name)| (key == "page").then_some(name));
+    let names: Vec<_> = names.collect();
+    let has_names = page == PageName::home() && !names.is_empty();
+    let followed = match has_names {
+        true => named(names, pages)?,
+        false => BTreeSet::from([page]),
+    };
+    let (totals, follower) = feed.follow(followed, client)?;
+    let totals = totals.into_iter().map(|(page, total)| {
+        paced(total)
+            .map(move |views| match has_names {
+                true => Event::json(&PageTotal {
+                    page: page.as_str(),
+                    views,
+                }),
+                false => Event::data(views.to_string()),
+            })
+            .boxed()
+    });
+    let mut messages = select_all(totals);
     let stream = EventStream! {
         let _follower = follower;
         let lifetime = time::sleep(LIFETIME);
         pin!(lifetime);
         loop {
-            let views = *total.borrow_and_update();
-            if let Some(views) = views {
-                yield Event::data(views.to_string());
-                time::sleep(REST).await;
-            }
-            select! {
-                changed = total.changed() => if changed.is_err() { break },
-                () = &mut lifetime => break,
-                () = &mut end => break,
+            let message = select! {
+                message = messages.next() => message,
+                () = &mut lifetime => None,
+                () = &mut end => None,
+            };
+            match message {
+                Some(message) => yield message,
+                None => break,
             }
         }
     };

@@ -82,3 +82,14 @@ fn a_replica_has_a_bounded_number_of_streams() {
     streams.pop();
     eventually_open(&app, "203.0.113.9");
 }
+
+#[test]
+fn a_stream_of_several_pages_is_one_stream() {
+    let app = app("{streams_per_client=2}");
+    let two = || Stream::open_from("203.0.113.7", &app.url("/live?page=/&page=readme"));
+    let _streams = [two().unwrap(), two().unwrap()];
+    assert_eq!(two().err().map(|(status, _)| status), Some(429));
+    let metrics = app.get("/metrics");
+    let metrics: Vec<_> = metrics.as_str().unwrap().lines().collect();
+    assert!(metrics.contains(&"pageviews_live_streams 2"));
+}

@@ -39,6 +39,7 @@ mod metrics;
 mod outage;
 mod private_postgres;
 mod readiness;
+mod several_live_totals;
 mod supervision;
 mod support;
 mod table_size;

@@ -138,13 +138,17 @@ pub fn request() -> impl Strategy<Value = Request> {
     let named = (select(&METHODS[..]), select(&PLACES[..]), name());
     let styled = (select(&["GET", "GET", "GET", "HEAD"][..]), query());
     prop_oneof![
-        named.prop_map(|(method, (before, after), name)| Request {
+        4 => named.prop_map(|(method, (before, after), name)| Request {
             method,
             target: format!("{before}{name}{after}")
         }),
-        styled.prop_map(|(method, query)| Request {
+        4 => styled.prop_map(|(method, query)| Request {
             method,
             target: format!("/badge/readme.svg?{query}")
+        }),
+        1 => vec(name(), 1..4).prop_map(|names| Request {
+            method: "GET",
+            target: format!("/live?page={}", names.join("&page="))
         }),
     ]
 }
