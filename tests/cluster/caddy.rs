@@ -2,7 +2,7 @@
 //! since the real app cannot be made to die between two instructions. One shows which visitor's
 //! address it was given.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
@@ -83,37 +83,25 @@ impl Drop for Front {
     }
 }
 
-const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-const HEADERS: u8 = 1;
-const SETTINGS_FRAME: u8 = 4;
-
-/// Speaks as much HTTP/2 as needed: answers the first `answers` requests of a connection, counts
-/// the next one and dies.
-fn serve(mut stream: TcpStream, requests: &AtomicU32, mut answers: u32) -> io::Result<()> {
-    let mut preface = [0; 24];
-    stream.read_exact(&mut preface)?;
-    stream.write_all(&SETTINGS)?;
+/// Speaks as much HTTP as needed: answers the first `answers` requests of a connection, counts the
+/// next one and dies.
+fn serve(stream: TcpStream, requests: &AtomicU32, mut answers: u32) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
     loop {
-        let mut header = [0; 9];
-        stream.read_exact(&mut header)?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        io::copy(&mut (&mut stream).take(length.into()), &mut io::sink())?;
-        match header[3] {
-            SETTINGS_FRAME if header[4] == 0 => stream.write_all(&[0, 0, 0, 4, 1, 0, 0, 0, 0])?,
-            HEADERS => {
-                requests.fetch_add(1, Ordering::SeqCst);
-                if answers == 0 {
-                    return Ok(());
-                }
-                answers -= 1;
-                // The whole answer is ":status: 200".
-                let mut answer = vec![0, 0, 1, HEADERS, 0x5];
-                answer.extend_from_slice(&header[5..9]);
-                answer.push(0x88);
-                stream.write_all(&answer)?;
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
             }
-            _ => {}
         }
+        requests.fetch_add(1, Ordering::SeqCst);
+        if answers == 0 {
+            return Ok(());
+        }
+        answers -= 1;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        reader.get_mut().write_all(answer)?;
     }
 }
 
@@ -134,26 +122,25 @@ fn a_request_whose_app_dies_after_counting_is_sent_once() {
 
     let url = front.start(&["--add-host", &format!("app:{gateway}")]);
 
-    let get = || {
-        minreq::get(&url)
-            .with_timeout(20)
-            .send()
-            .unwrap()
-            .status_code
+    let get = |path: &str| {
+        let url = format!("{url}{path}");
+        let answer = minreq::get(url).with_timeout(20).send().unwrap();
+        answer.status_code
     };
     assert_eq!(
         requests.load(Ordering::SeqCst),
         0,
         "/healthz went no further than Caddy"
     );
-    for round in 1..=5 {
-        assert_eq!(get(), 200);
-        assert_eq!(get(), 502, "the kept connection broke");
+    for (round, path) in (1..).zip(["", "badge/readme.svg", "", "badge/a/b.svg?color=red"]) {
         assert_eq!(
-            requests.load(Ordering::SeqCst),
-            2 * round,
-            "each was sent once"
+            get(path),
+            200,
+            "after a failure the replica rests, and Caddy waits for it"
         );
+        assert_eq!(get(path), 502, "the kept connection broke");
+        let sent = requests.load(Ordering::SeqCst);
+        assert_eq!(sent, 2 * round, "each was sent once");
     }
 }
 
@@ -166,27 +153,20 @@ fn a_visitor_cannot_claim_an_address() {
             }
         }
         :8000 {
-            respond "address {header.X-Real-IP} request {header.X-Request-Id}"
+            respond "address {header.X-Real-IP}"
         }' | caddy run --adapter caddyfile --config -"#;
     let mut front = Front::new("address");
     front.run(&["--network-alias", "app"], &["sh", "-c", ECHO]);
     let url = front.start(&[]);
     let told = || {
-        let spoofed = minreq::get(&url)
+        let spoofed = minreq::get(format!("{url}live"))
             .with_header("X-Real-IP", "6.6.6.6")
-            .with_header("X-Request-Id", "mine");
+            .with_header("X-Forwarded-For", "7.7.7.7");
         spoofed.with_timeout(20).send().unwrap()
     };
     eventually("the stand-in", || told().status_code == 200);
     let told = told();
     let told = told.as_str().unwrap();
     // To Caddy, this machine has the address of the network's gateway.
-    assert!(
-        told.starts_with(&format!("address {} request ", front.gateway())),
-        "{told}"
-    );
-    assert!(
-        !told.contains("mine") && !told.contains("6.6.6.6"),
-        "{told}"
-    );
+    assert_eq!(told, format!("address {}", front.gateway()));
 }
