@@ -207,7 +207,7 @@ fn check_tables(figment: &Figment) -> Result<(), Error> {
             r#"{pageviews={url="postgres://user@host/name"}}"#,
         ),
         (DATABASE, r#"{url="postgres://user@host/name"}"#),
-        ("views", "{deadline=6,queue=4000}"),
+        ("views", "{deadline=6,queue=2000}"),
         ("live", "{streams=1000,streams_per_client=100}"),
     ] {
         if let Ok(value) = figment.find_value(key)

@@ -19,7 +19,7 @@ impl Default for Limits {
         const {
             Self {
                 deadline: NonZeroU16::new(6).unwrap(),
-                queue: NonZeroU16::new(4_000).unwrap(),
+                queue: NonZeroU16::new(2_000).unwrap(),
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::page::PageName;
 
 /// How many views a transaction may add. A larger batch would delay its first view.
-const MAX_BATCH: usize = 4096;
+const MAX_BATCH: usize = 2048;
 
 /// How long a statement may take before its connection is given up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -25,7 +25,7 @@ fn the_metrics_are_the_numbers_of_what_was_done() {
         ("pageviews_batch_views_count", 0.),
         ("pageviews_commit_duration_seconds_count", 0.),
         ("pageviews_queue_views", 0.),
-        ("pageviews_queue_limit_views", 4_000.),
+        ("pageviews_queue_limit_views", 2_000.),
         (r#"pageviews_views_refused_total{reason="busy"}"#, 0.),
         (r#"pageviews_views_refused_total{reason="late"}"#, 0.),
         (r#"pageviews_views_refused_total{reason="stopping"}"#, 0.),
