@@ -61,8 +61,11 @@ impl Cluster {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
-        environment.push(("HTTP_PORT".into(), http_port.to_string()));
-        environment.push(("HTTPS_PORT".into(), https_port.to_string()));
+        for (name, port) in [("HTTP_PORT", http_port), ("HTTPS_PORT", https_port)] {
+            if environment.iter().all(|(set, _)| set != name) {
+                environment.push((name.into(), port.to_string()));
+            }
+        }
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&project);
         fs::create_dir_all(&folder).unwrap();
@@ -219,7 +222,7 @@ fn program() -> Vec<String> {
 }
 
 /// Two different free ports: both are held at the same time.
-fn free_ports() -> (u16, u16) {
+pub fn free_ports() -> (u16, u16) {
     let held = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
     let [http, https] = held.map(|listener| listener.local_addr().unwrap().port());
     (http, https)
@@ -241,6 +244,16 @@ pub fn docker(arguments: &[&str]) -> String {
         Command::new("docker").args(arguments).output().unwrap(),
         arguments,
     )
+}
+
+/// The value of a metric of the replica in the container `id`.
+pub fn metric(id: &str, name: &str) -> f64 {
+    // The image has no curl, but the program's own probe.
+    let url = "http://127.0.0.1:8000/metrics";
+    let metrics = docker(&["exec", id, "/app/pageviews", "health", url]);
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap().parse().unwrap()
 }
 
 pub fn inspect(id: &str) -> Value {

@@ -3,23 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::common::{Stream, eventually};
-use crate::compose::{Cluster, docker, inspect, number, replica};
+use crate::compose::{Cluster, inspect, metric, number, replica};
 
 /// How many streams each replica holds, by its metrics.
 fn held(cluster: &Cluster) -> Vec<u64> {
-    let metrics = |id: &String| {
-        // The image has no curl, but the program's own probe.
-        let url = "http://127.0.0.1:8000/metrics";
-        docker(&["exec", id, "/app/pageviews", "health", url])
-    };
-    let streams = |metrics: String| {
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("pageviews_live_streams "));
-        line.unwrap().parse().unwrap()
-    };
     let replicas = cluster.containers("app");
-    replicas.iter().map(metrics).map(streams).collect()
+    let streams = |id: &String| metric(id, "pageviews_live_streams") as u64;
+    replicas.iter().map(streams).collect()
 }
 
 #[test]

@@ -17,11 +17,13 @@ use std::time::Duration;
 mod common;
 
 mod appearance;
+mod behind_proxy;
 mod browser;
 mod caddy;
 mod chromium;
 mod compose;
 mod crashes;
+mod degraded;
 mod embedding;
 mod hardening;
 mod https;

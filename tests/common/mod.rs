@@ -3,6 +3,7 @@
 //! Each suite defines `crate::SOON`, the limit of every wait.
 
 pub mod answer;
+pub mod nginx;
 pub mod process;
 pub mod skip;
 mod stream;

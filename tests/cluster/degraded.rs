@@ -1,0 +1,115 @@
+//! A replica that cannot count, and a cluster that is full: other visitors hardly notice.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::SOON;
+use crate::common::eventually;
+use crate::compose::{Cluster, docker, inspect, metric, replica};
+use crate::visitors::Visits;
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_replica_without_its_database_costs_hardly_a_visit() {
+    let cluster = Cluster::up(&[("APP_REPLICAS", "3")]);
+    let before = cluster.visit();
+    let back = cluster.full_name("back");
+    let cut = cluster.containers("app")[0].clone();
+    let mut own_visits = 0;
+    let visits = Visits::during(&cluster, |visits| {
+        eventually("load", || visits.acknowledged() > 50);
+        docker(&["network", "disconnect", &back, &cut]);
+        let end = visits.elapsed() + Duration::from_secs(20);
+        eventually("20 s of load", || visits.elapsed() > end);
+        docker(&["network", "connect", &back, &cut]);
+        eventually("the replica counts again", || {
+            let answer = cluster.get("/");
+            own_visits += 1;
+            answer.status_code == 200 && cut.starts_with(&replica(&answer))
+        });
+    });
+    let (refused, acknowledged) = (visits.refused(), visits.acknowledged());
+    println!("{} of {acknowledged} refused: {refused:?}", refused.len());
+    assert!(refused.len() * 100 < acknowledged);
+    visits.add_up(cluster.visit() - 1 - before, 0..=own_visits);
+}
+
+/// Opens a connection to Caddy and asks for `path`, from the client at `address`, which the proxy
+/// that this test plays vouches for.
+fn ask(caddy: SocketAddr, path: &str, address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(caddy).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// The status of the answer.
+fn status(stream: &mut TcpStream) -> u16 {
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    String::from_utf8_lossy(&start[9..]).parse().unwrap()
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_cluster_that_is_full_stays_up_and_answers() {
+    const STREAMS: usize = 1_000;
+    const STREAMS_PER_CLIENT: usize = 100;
+    // Those of the queue and those of the batch on its way.
+    const WAITING: usize = 2_000 + 2_048;
+
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
+    let cluster = Cluster::up(&[("TRUSTED_PROXIES", "private_ranges")]);
+    let web = &cluster.containers("web")[0];
+    let app = &cluster.containers("app")[0];
+    // Not the published port: Docker's own proxy does not bear thousands of connections.
+    let network = cluster.full_name("outside");
+    let address = &inspect(web)["NetworkSettings"]["Networks"][network]["IPAddress"];
+    let caddy: SocketAddr = format!("{}:80", address.as_str().unwrap()).parse().unwrap();
+
+    let mut streams: Vec<_> = (0..STREAMS)
+        .map(|n| {
+            ask(
+                caddy,
+                "/live",
+                &format!("192.0.2.{}", n / STREAMS_PER_CLIENT),
+            )
+        })
+        .collect();
+    for stream in &mut streams {
+        assert_eq!(status(stream), 200);
+    }
+    for client in ["192.0.2.0", "198.51.100.1"] {
+        let refused = status(&mut ask(caddy, "/live", client));
+        assert_eq!(refused, 429, "one more stream, of {client}");
+    }
+    // A batch that cannot commit keeps all later views waiting.
+    let database = &cluster.containers("db")[0];
+    docker(&["pause", database]);
+    let queue = || metric(app, "pageviews_queue_views") as usize;
+    let mut waiting = vec![ask(caddy, "/", "192.0.2.1")];
+    eventually("the first view leaves the queue", || queue() == 0);
+    waiting.extend((0..WAITING + 500).map(|_| ask(caddy, "/", "192.0.2.1")));
+    eventually("a full queue", || queue() == 2_000);
+    docker(&["unpause", database]);
+    let answers: Vec<_> = waiting.iter_mut().map(status).collect();
+    let counted = answers.iter().filter(|status| **status == 200).count();
+    let refused = answers.iter().filter(|status| **status == 429).count();
+    println!("{counted} counted, {refused} refused of {}", answers.len());
+    assert!(cluster.visit() > 0);
+    for service in ["web", "app", "db"] {
+        let container = inspect(&cluster.containers(service)[0]);
+        assert_eq!(container["State"]["OOMKilled"], false, "{service}");
+        assert_eq!(container["RestartCount"], 0, "{service}");
+    }
+    for stream in &mut streams {
+        let mut some = [0; 1];
+        assert_eq!(stream.read(&mut some).unwrap(), 1, "it still streams");
+    }
+}
