@@ -1,6 +1,7 @@
 //! The page `/`: a visit counts one view and shows its number.
 
 pub mod cached_page;
+pub mod gzip;
 
 use rocket::fairing::AdHoc;
 use rocket::futures::stream::{self, Stream};
@@ -9,6 +10,7 @@ use rocket::response::stream::ByteStream;
 use rocket::{Responder, State, get, head, routes};
 
 use self::cached_page::{CachedPages, SingleChunk};
+use self::gzip::ReadsGzip;
 use super::error::Error;
 use super::templates::Templates;
 use super::visit::{Speculative, Visit};
@@ -20,6 +22,7 @@ use crate::page::PageName;
 #[get("/")]
 async fn visit(
     visit: Result<Visit, Speculative>,
+    gzip: ReadsGzip,
     counter: &State<Counter>,
     pages: &State<CachedPages>,
     db: &Db,
@@ -27,7 +30,7 @@ async fn visit(
     let Visit = visit?;
     let page = pages.current(counter.readiness(), db).await?;
     let number = counter.count(PageName::home()).await?;
-    Ok(page.with_number(number)?)
+    Ok(page.with_number(number, &gzip)?)
 }
 
 /// What GET would answer, without the body. Rocket would run the handler of GET, which counts.

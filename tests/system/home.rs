@@ -1,5 +1,7 @@
 //! The counted page: which requests count, and what the answers hold.
 
+use std::io::Read;
+
 use rocket::http::{Header, Method, Status};
 use rocket::local::asynchronous::Client;
 
@@ -155,4 +157,30 @@ async fn a_get_that_came_as_a_post_is_a_get() {
         assert_eq!(other.dispatch().await.status(), Status::MethodNotAllowed);
     }
     assert_eq!(visit(&client).await, 2);
+}
+
+#[rocket::async_test]
+async fn who_reads_gzip_gets_the_same_page_compressed() {
+    let client = support::client(&support::database().await).await;
+    let get = |accepted| {
+        let header = Header::new("Accept-Encoding", accepted);
+        client.get("/").header(header).dispatch()
+    };
+    let plain = get("br").await;
+    assert!(!plain.headers().contains("Content-Encoding"));
+    assert_eq!(plain.headers().get_one("Vary"), Some("Accept-Encoding"));
+    let plain = plain.into_string().await.unwrap();
+
+    let packed = get("gzip, deflate, br, zstd").await;
+    assert_eq!(packed.headers().get_one("Content-Encoding"), Some("gzip"));
+    assert_eq!(packed.headers().get_one("Vary"), Some("Accept-Encoding"));
+    let packed = packed.into_bytes().await.unwrap();
+    assert!(packed.len() * 2 < plain.len(), "{} bytes", packed.len());
+    let mut html = String::new();
+    flate2::read::GzDecoder::new(&*packed)
+        .read_to_string(&mut html)
+        .unwrap();
+    assert_eq!((support::number(&plain), support::number(&html)), (1, 2));
+    // The rest of the page is the same.
+    assert_eq!(html.lines().count(), plain.lines().count());
 }

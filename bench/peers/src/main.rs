@@ -11,6 +11,7 @@ use pageviews::config::Config;
 use pageviews::counter::history::{Day, History};
 use pageviews::database::Server;
 use pageviews::web::home::cached_page::{CachedPage, CachedPages, SingleChunk};
+use pageviews::web::home::gzip::ReadsGzip;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError};
 use rocket::http::Method;
@@ -30,13 +31,17 @@ struct InMemory(AtomicI64);
 
 /// No database: the cost of Rocket and the template alone, which no counter here can beat.
 #[get("/page")]
-fn page(views: &State<InMemory>, pages: &State<CachedPages>) -> SingleChunk {
-    render(views.0.fetch_add(1, Ordering::Relaxed) + 1, pages)
+fn page(views: &State<InMemory>, pages: &State<CachedPages>, gzip: ReadsGzip) -> SingleChunk {
+    render(views.0.fetch_add(1, Ordering::Relaxed) + 1, pages, &gzip)
 }
 
 /// One UPDATE of one hot row per view.
 #[get("/update")]
-async fn update(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<SingleChunk> {
+async fn update(
+    pool: &State<PgPool>,
+    pages: &State<CachedPages>,
+    gzip: ReadsGzip,
+) -> Result<SingleChunk> {
     // Not fetch_one: it returns with the first row, which is sent before the commit.
     let rows: Vec<i64> = sqlx::query_scalar(
         "UPDATE pages SET views = views + 1 WHERE page = '/peers/update' RETURNING views",
@@ -44,12 +49,16 @@ async fn update(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<Sing
     .fetch_all(pool.inner())
     .await?;
     let number = rows.first().copied().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(render(number, pages))
+    Ok(render(number, pages, &gzip))
 }
 
 /// One row per view, and a COUNT(*) of them all.
 #[get("/insert")]
-async fn insert(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<SingleChunk> {
+async fn insert(
+    pool: &State<PgPool>,
+    pages: &State<CachedPages>,
+    gzip: ReadsGzip,
+) -> Result<SingleChunk> {
     let mut connection = pool.acquire().await?;
     sqlx::query("INSERT INTO peer_views (page) VALUES ('/peers/insert')")
         .execute(&mut *connection)
@@ -58,7 +67,7 @@ async fn insert(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<Sing
         .fetch_one(&mut *connection)
         .await?;
     drop(connection);
-    Ok(render(number, pages))
+    Ok(render(number, pages, &gzip))
 }
 
 /// One INCR per view. All views share one connection, and commands that wait for it are sent
@@ -67,12 +76,13 @@ async fn insert(pool: &State<PgPool>, pages: &State<CachedPages>) -> Result<Sing
 async fn incr(
     redis: &State<ConnectionManager>,
     pages: &State<CachedPages>,
+    gzip: ReadsGzip,
 ) -> Result<SingleChunk, Debug<RedisError>> {
     let number = redis::cmd("INCR")
         .arg("/peers/redis")
         .query_async(&mut redis.inner().clone())
         .await?;
-    Ok(render(number, pages))
+    Ok(render(number, pages, &gzip))
 }
 
 /// The fastest way to Redis that we found, at 256 visitors on two cores.
@@ -88,7 +98,7 @@ async fn connect(url: String) -> Result<ConnectionManager, RedisError> {
 }
 
 /// The page of the application, with a history that is made up and drawn once.
-fn render(number: i64, pages: &CachedPages) -> SingleChunk {
+fn render(number: i64, pages: &CachedPages, gzip: &ReadsGzip) -> SingleChunk {
     static PAGE: OnceLock<CachedPage> = OnceLock::new();
     let draw = || {
         let day = |day: i64| Day {
@@ -108,7 +118,7 @@ fn render(number: i64, pages: &CachedPages) -> SingleChunk {
             .expect("the templates render")
     };
     PAGE.get_or_init(draw)
-        .with_number(number)
+        .with_number(number, gzip)
         .expect("the template renders")
 }
 

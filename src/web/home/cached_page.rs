@@ -14,6 +14,7 @@ use rocket::tokio::sync;
 use rocket_dyn_templates::minijinja::{Environment, Error, ErrorKind, Value, context};
 use sqlx::PgPool;
 
+use super::gzip::{Frame, ReadsGzip};
 use crate::counter::CountError;
 use crate::counter::history::{self, Day, History};
 use crate::database::{Readiness, Server, within};
@@ -37,6 +38,7 @@ const MARK: &str = "\u{e000}";
 pub struct CachedPage {
     before: String,
     after: String,
+    gzip: Frame,
     /// The views before today, if the history is known.
     before_today: Option<i64>,
     templates: Environment<'static>,
@@ -64,28 +66,37 @@ impl CachedPage {
             let problem = "home.html.j2 has to print {{ count }} once, without a filter";
             return Err(Error::new(ErrorKind::InvalidOperation, problem));
         };
+        let gzip = Frame::new(before, after)
+            .map_err(|error| Error::new(ErrorKind::WriteFailure, error.to_string()))?;
         Ok(Self {
             before: before.into(),
             after: after.into(),
+            gzip,
             before_today: history.map(|history| history.views - history.today()),
             templates,
         })
     }
 
-    /// The page as the visitor with this number sees it.
+    /// The page as the visitor with this number sees it, compressed for those who read that.
     ///
     /// # Errors
     /// The template of the fragment failed.
-    pub fn with_number(&self, number: i64) -> Result<SingleChunk, Error> {
+    pub fn with_number(&self, number: i64, gzip: &ReadsGzip) -> Result<SingleChunk, Error> {
         // `pageviews set` may have moved the views before today since the page was drawn.
         let today = self.before_today.map(|before| (number - before).max(0));
-        let count = self.templates.get_template("count")?;
+        let template = self.templates.get_template("count")?;
+        let context = context! { number, today };
         // With room for a fragment of the usual size.
-        let mut html = Vec::with_capacity(self.before.len() + self.after.len() + 512);
+        let mut html = Vec::with_capacity(512);
+        if gzip.0 {
+            template.render_captured_to(context, &mut html)?;
+            return Ok(SingleChunk::Gzip(self.gzip.around(&html, &self.after)));
+        }
+        html.reserve(self.before.len() + self.after.len());
         html.extend_from_slice(self.before.as_bytes());
-        count.render_captured_to(context! { number, today }, &mut html)?;
+        template.render_captured_to(context, &mut html)?;
         html.extend_from_slice(self.after.as_bytes());
-        Ok(SingleChunk(html))
+        Ok(SingleChunk::Plain(html))
     }
 }
 
@@ -109,7 +120,7 @@ pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
     for history in [None, Some(&history)] {
         let page = CachedPage::draw(templates.clone(), history, &database, "replica")?;
         for number in [1, 2, 1_234_567] {
-            page.with_number(number)?;
+            page.with_number(number, &ReadsGzip(false))?;
         }
     }
     Ok(())
@@ -131,14 +142,27 @@ fn chart(history: &History) -> Value {
 }
 
 /// A page that is written at once. Rocket would write pieces of 4 KiB, each by another task.
-pub struct SingleChunk(Vec<u8>);
+pub enum SingleChunk {
+    /// HTML.
+    Plain(Vec<u8>),
+    /// HTML as gzip.
+    Gzip(Vec<u8>),
+}
 
 impl<'r> Responder<'r, 'static> for SingleChunk {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let (html, coding) = match self {
+            Self::Plain(html) => (html, None),
+            Self::Gzip(html) => (html, Some("gzip")),
+        };
         // One byte more than there is, so that the end is found in the same read.
-        let size = self.0.len() + 1;
-        let mut response = RawHtml(self.0).respond_to(request)?;
+        let size = html.len() + 1;
+        let mut response = RawHtml(html).respond_to(request)?;
         response.set_max_chunk_size(size);
+        response.set_raw_header("Vary", "Accept-Encoding");
+        if let Some(coding) = coding {
+            response.set_raw_header("Content-Encoding", coding);
+        }
         Ok(response)
     }
 }
