@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use rocket::serde::json::{self, Value};
+
 use crate::common::eventually;
 use crate::compose::{docker, inspect};
 
@@ -169,4 +171,50 @@ fn a_visitor_cannot_claim_an_address() {
     let told = told.as_str().unwrap();
     // To Caddy, this machine has the address of the network's gateway.
     assert_eq!(told, format!("address {}", front.gateway()));
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn every_server_has_time_limits_and_none_takes_early_data() {
+    let caddyfile = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/Caddyfile:/etc/caddy/Caddyfile:ro"
+    );
+    let run = [
+        "run",
+        "--rm",
+        "-v",
+        caddyfile,
+        "-e",
+        "SITE_ADDRESS=counter.internal",
+    ];
+    let adapt = [
+        "caddy:2.11",
+        "caddy",
+        "adapt",
+        "--config",
+        "/etc/caddy/Caddyfile",
+    ];
+    let adapted: Value = json::from_str(&docker(&[&run[..], &adapt].concat())).unwrap();
+    let servers = adapted["apps"]["http"]["servers"].as_object().unwrap();
+    let mut ports = Vec::new();
+    for server in servers.values() {
+        for limit in [
+            "read_timeout",
+            "read_header_timeout",
+            "write_timeout",
+            "idle_timeout",
+        ] {
+            assert!(server[limit].as_u64() > Some(0), "{limit} of {server}");
+        }
+        let port = server["listen"][0].as_str().unwrap();
+        match port {
+            ":443" => assert_eq!(server["allow_0rtt"], false),
+            // See the comment in the Caddyfile.
+            _ => assert_eq!(server["protocols"], json::json!(["h1"])),
+        }
+        ports.push(port);
+    }
+    ports.sort();
+    assert_eq!(ports, [":443", ":80", ":8080"]);
 }

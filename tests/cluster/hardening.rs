@@ -203,4 +203,7 @@ fn the_image_is_small_and_has_no_shell() {
     );
     let own = cluster.try_compose(&["exec", "-T", "app", "/app/pageviews", "health"]);
     assert!(own.status.success());
+    // So `up --build` applies a changed one.
+    let caddyfile = cluster.compose(&["exec", "-T", "web", "cat", "/etc/caddy/Caddyfile"]);
+    assert_eq!(caddyfile, include_str!("../../Caddyfile"));
 }
