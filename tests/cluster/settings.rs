@@ -95,7 +95,10 @@ fn env_example_has_every_setting_at_its_default() {
         .filter_map(|line| line.strip_prefix('#')?.split_once('='))
         .filter(|(name, _)| !name.contains(' '))
         .collect();
-    let compose = include_str!("../../docker-compose.yml");
+    let compose = concat!(
+        include_str!("../../docker-compose.yml"),
+        include_str!("../../docker-compose.override.yml")
+    );
     let mut defaults = BTreeMap::new();
     for setting in compose.split("${").skip(1) {
         let (setting, _) = setting.split_once('}').unwrap();

@@ -144,25 +144,18 @@ fn it_serves_ipv6_alone_or_beside_ipv4() {
                 .env("ROCKET_ADDRESS", address),
         );
         let (_, port) = app.address.rsplit_once(':').unwrap();
+        let probe = |arguments: &[String]| {
+            let mut probe = binary();
+            probe
+                .env("ROCKET_ADDRESS", address)
+                .env("ROCKET_PORT", port);
+            support::output(probe.arg("health").args(arguments))
+        };
+        eventually("readiness", || probe(&[]).status.success());
         for host in hosts {
-            let ready = minreq::get(format!("http://{host}:{port}/readyz")).with_timeout(10);
-            eventually("readiness", || {
-                ready
-                    .clone()
-                    .send()
-                    .is_ok_and(|answer| answer.status_code == 200)
-            });
+            let output = probe(&[format!("http://{host}:{port}/readyz")]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}");
         }
-        let mut probe = binary();
-        probe
-            .arg("health")
-            .env("ROCKET_ADDRESS", address)
-            .env("ROCKET_PORT", port);
-        let output = support::output(&mut probe);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
     }
 }

@@ -146,8 +146,9 @@ impl App {
 /// The address in the line that says where the program listens.
 fn listens_on(line: &str) -> Option<String> {
     let (_, address) = line.split_once("launched from http://")?;
-    // In the prod profile the line is a string in JSON.
-    Some(address.trim_end_matches(['"', '}']).to_string())
+    // In the prod profile the line is a string in JSON, and the address means every address.
+    let address = address.trim_end_matches(['"', '}']);
+    Some(address.replace("[::]", "127.0.0.1"))
 }
 
 /// Sends a GET request with this header line. Returns the answer unparsed.
