@@ -58,7 +58,7 @@ pub enum ReadError {
     /// The database cannot be used.
     #[error(transparent)]
     NotReady(#[from] NotReady),
-    /// The database works, but does not answer in time: too many ask at once.
+    /// The database counts, but does not answer this: too many may ask at once.
     #[error("busy")]
     Busy,
 }
@@ -154,12 +154,13 @@ impl Counter {
         self.readiness.wait().await?;
         let read = within(READ_TIMEOUT, query).await;
         // A visitor can ask too much. A replica that can count must not seem unable to for that.
-        read.map_err(
-            |error| match (self.readiness.last_known(), NotReady::from(&error)) {
-                (Ok(()), NotReady::Slow) => ReadError::Busy,
-                (_, reason) => ReadError::NotReady(reason),
-            },
-        )
+        read.map_err(|error| match self.readiness.last_known() {
+            Ok(()) => {
+                log::debug!("past views were not read: {error}");
+                ReadError::Busy
+            }
+            Err(reason) => ReadError::NotReady(reason),
+        })
     }
 }
 
