@@ -16,13 +16,13 @@ use crate::compose::{docker, inspect};
 
 /// Caddy as it ships, on a network of its own with a container called `app`. All of it is removed
 /// however the test ends.
-struct Front {
+pub struct Front {
     network: String,
     containers: Vec<String>,
 }
 
 impl Front {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let network = format!("pageviews-{name}-{}", std::process::id());
         docker(&["network", "create", &network]);
         Self {
@@ -49,20 +49,20 @@ impl Front {
         id
     }
 
-    /// Starts Caddy with the shipped Caddyfile. Returns its URL.
-    fn start(&mut self, options: &[&str]) -> String {
+    /// Runs Caddy with the shipped Caddyfile. Returns the container's id.
+    pub fn caddy(&mut self, options: &[&str]) -> String {
         let caddyfile = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/Caddyfile:/etc/caddy/Caddyfile:ro"
         );
         let shipped = ["-v", caddyfile, "-p", "127.0.0.1::80"];
-        let id = self.run(&[&shipped, options].concat(), &[]);
-        let port = docker(&["port", &id, "80/tcp"])
-            .trim()
-            .rsplit(':')
-            .next()
-            .unwrap()
-            .to_string();
+        self.run(&[&shipped, options].concat(), &[])
+    }
+
+    /// Starts Caddy with the shipped Caddyfile. Returns its URL.
+    fn start(&mut self, options: &[&str]) -> String {
+        let id = self.caddy(options);
+        let port = published(&id, 80);
         let url = format!("http://127.0.0.1:{port}/");
         // Only Caddy itself answers 404 to this path. Docker's proxy accepts connections before
         // Caddy does and closes them at once, which minreq calls a status of 503.
@@ -73,6 +73,13 @@ impl Front {
         });
         url
     }
+}
+
+/// The port of this machine that leads to this port of the container `id`.
+pub fn published(id: &str, port: u16) -> u16 {
+    let address = docker(&["port", id, &format!("{port}/tcp")]);
+    let (_, port) = address.trim().rsplit_once(':').unwrap();
+    port.parse().unwrap()
 }
 
 impl Drop for Front {

@@ -173,12 +173,25 @@ impl Cluster {
         }
     }
 
-    /// Kills the first process of the one container of `service`, as a crash would. Docker starts a
-    /// container again only if it was not Docker that stopped it.
-    pub fn crash(&self, service: &str) {
-        let id = &self.containers(service)[0];
-        let pid = inspect(id)["State"]["Pid"].as_u64().unwrap();
-        signal(pid.try_into().unwrap(), "KILL");
+    /// Kills the first process of each of these containers of `service`, as a crash would, and
+    /// waits until Docker has started them again and they are healthy.
+    pub fn crash(&self, service: &str, crashed: &[String]) {
+        let all = self.containers(service);
+        let started = || -> Vec<_> {
+            let started = |id: &String| inspect(id)["State"]["StartedAt"].clone();
+            crashed.iter().map(started).collect()
+        };
+        let before = started();
+        for id in crashed {
+            // Docker starts a container again only if it was not Docker that stopped it.
+            let pid = inspect(id)["State"]["Pid"].as_u64().unwrap();
+            signal(pid.try_into().unwrap(), "KILL");
+        }
+        eventually(&format!("Docker starts {service} again"), || {
+            started().iter().zip(&before).all(|(now, then)| now != then)
+        });
+        self.wait_healthy();
+        assert_eq!(self.containers(service), all, "the same containers");
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -188,6 +201,12 @@ impl Cluster {
     /// Gets `path` through Caddy.
     pub fn get(&self, path: &str) -> minreq::Response {
         minreq::get(self.url(path)).with_timeout(20).send().unwrap()
+    }
+
+    /// The total of `page`. Asking for it counts nothing.
+    pub fn total(&self, page: &str) -> i64 {
+        let total = self.compose(&["run", "--rm", "-T", "app", "get", page]);
+        total.trim().parse().unwrap()
     }
 
     /// Visits the page and returns the number that it shows.

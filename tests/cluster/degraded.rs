@@ -19,7 +19,7 @@ fn a_replica_without_its_database_costs_hardly_a_visit() {
     let back = cluster.full_name("back");
     let cut = cluster.containers("app")[0].clone();
     let mut own_visits = 0;
-    let visits = Visits::during(&cluster, |visits| {
+    let visits = Visits::during(&cluster, 4, |visits| {
         eventually("load", || visits.acknowledged() > 50);
         docker(&["network", "disconnect", &back, &cut]);
         let end = visits.elapsed() + Duration::from_secs(20);

@@ -22,14 +22,18 @@ mod browser;
 mod caddy;
 mod chromium;
 mod compose;
+mod connection;
 mod crashes;
 mod degraded;
 mod embedding;
 mod hardening;
+mod http2;
 mod https;
+mod isolation;
 mod live_totals;
 mod running;
 mod settings;
+mod slow_clients;
 mod visitors;
 
 /// The limit of every wait, on a machine that is busy building.

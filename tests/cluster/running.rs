@@ -47,7 +47,7 @@ fn up_from_nothing_it_counts_and_check_passes() {
 fn scaled_up_and_down_under_load_it_stays_exact() {
     let cluster = Cluster::up(&[]);
     let before = cluster.visit();
-    let visits = Visits::during(&cluster, |visits| {
+    let visits = Visits::during(&cluster, 4, |visits| {
         for replicas in [3, 1] {
             println!("{replicas} replicas wanted at {:.3?}", visits.elapsed());
             cluster.compose(&["up", "-d", "--scale", &format!("app={replicas}")]);

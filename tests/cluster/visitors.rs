@@ -1,15 +1,22 @@
 //! Visitors that keep coming, and the account of their visits.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::io;
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::header;
-use crate::compose::{Cluster, number};
+use crate::common::answer::number;
+use crate::compose::Cluster;
+use crate::connection::{Answer, Connection, Http1, connect};
+
+/// How long a visitor waits after a refusal. Without a pause, the visitors of a stopped cluster
+/// would keep all processors busy.
+pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// The account of the visits.
 pub struct Visits {
@@ -20,26 +27,66 @@ pub struct Visits {
 }
 
 /// A visit without a number. It is kept in detail, since a race may not happen again.
-pub struct Refused {
+struct Refused {
     /// The time from the first visit to the beginning of this one.
     at: Duration,
     took: Duration,
-    saw: String,
+    why: Refusal,
+}
+
+enum Refusal {
+    /// No connection was opened.
+    Unsent(io::Error),
+    /// The connection ended before the answer did, or the visitor's patience.
+    Unanswered(io::Error),
+    Answered(Answer),
+}
+
+impl Refusal {
+    fn kind(&self) -> String {
+        match self {
+            Self::Unsent(_) => "no connection".into(),
+            Self::Unanswered(_) => "no answer".into(),
+            Self::Answered(answer) => answer.status.to_string(),
+        }
+    }
+
+    /// Whether the visit was surely not counted: the request was not sent, or the answer says so.
+    fn is_uncounted(&self) -> bool {
+        match self {
+            Self::Unsent(_) => true,
+            Self::Unanswered(_) => false,
+            Self::Answered(answer) => matches!(answer.status, 403 | 429 | 503),
+        }
+    }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "at {:.3?}, after {:.3?}: {}",
-            self.at, self.took, self.saw
-        )
+        write!(f, "at {:.3?}, after {:.3?}: ", self.at, self.took)?;
+        match &self.why {
+            Refusal::Unsent(error) | Refusal::Unanswered(error) => {
+                write!(f, "{} ({error})", self.why.kind())
+            }
+            Refusal::Answered(answer) => f.write_str(&gist(answer)),
+        }
     }
 }
 
 impl Visits {
-    /// Lets visitors come through Caddy while `meanwhile` runs.
-    pub fn during(cluster: &Cluster, meanwhile: impl FnOnce(&Visits)) -> Self {
+    /// Lets this many visitors come through Caddy while `meanwhile` runs.
+    pub fn during(cluster: &Cluster, visitors: usize, meanwhile: impl FnOnce(&Self)) -> Self {
+        let plain = |_| Ok(Box::new(Http1::new(connect(cluster.http_port)?)) as Box<_>);
+        Self::over(visitors, plain, meanwhile)
+    }
+
+    /// The same with connections of other kinds: visitor number n opens them by `open(n)`. A
+    /// visitor keeps a connection as long as it lasts.
+    pub fn over(
+        visitors: usize,
+        open: impl Fn(usize) -> io::Result<Box<dyn Connection>> + Sync,
+        meanwhile: impl FnOnce(&Self),
+    ) -> Self {
         let visits = Self {
             begun: Instant::now(),
             attempted: AtomicI64::new(0),
@@ -48,34 +95,50 @@ impl Visits {
         };
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
+            for visitor in 0..visitors {
+                let (visits, open, stop) = (&visits, &open, &stop);
+                scope.spawn(move || {
+                    let mut kept = None;
                     while !stop.load(Ordering::Relaxed) {
-                        visits.one(cluster);
+                        if !visits.one(&mut kept, || open(visitor)) {
+                            thread::sleep(PAUSE);
+                        }
                     }
                 });
             }
-            // If this fails, the visitors must stop too, or the scope would wait for them for ever.
-            let result =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| meanwhile(&visits)));
-            stop.store(true, Ordering::Relaxed);
-            result.unwrap_or_else(|cause| std::panic::resume_unwind(cause));
+            finally_stop(&stop, || meanwhile(&visits));
         });
         visits
     }
 
-    fn one(&self, cluster: &Cluster) {
+    /// Visits once. Returns whether the visitor saw a number.
+    fn one(
+        &self,
+        kept: &mut Option<Box<dyn Connection>>,
+        open: impl Fn() -> io::Result<Box<dyn Connection>>,
+    ) -> bool {
         self.attempted.fetch_add(1, Ordering::SeqCst);
         let at = self.begun.elapsed();
-        let answer = minreq::get(cluster.url("/")).with_timeout(20).send();
-        match answer.as_ref().ok().and_then(number) {
-            Some(number) => self.acknowledged.lock().unwrap().push(number),
-            None => self.refused.lock().unwrap().push(Refused {
-                at,
-                took: self.begun.elapsed() - at,
-                saw: answer.map_or_else(|e| format!("{e:?}"), |answer| gist(&answer)),
-            }),
-        }
+        let why = match kept.take().map_or_else(open, Ok) {
+            Err(error) => Refusal::Unsent(error),
+            Ok(mut connection) => match connection.get("/") {
+                Err(error) => Refusal::Unanswered(error),
+                Ok(answer) => {
+                    *kept = (!answer.is_last).then_some(connection);
+                    match number(&answer.body).filter(|_| answer.status == 200) {
+                        Some(number) => {
+                            self.acknowledged.lock().unwrap().push(number);
+                            return true;
+                        }
+                        None => Refusal::Answered(answer),
+                    }
+                }
+            },
+        };
+        let took = self.begun.elapsed() - at;
+        let refused = Refused { at, took, why };
+        self.refused.lock().unwrap().push(refused);
+        false
     }
 
     /// How long visitors have been coming.
@@ -93,34 +156,47 @@ impl Visits {
         refused.iter().map(Refused::to_string).collect()
     }
 
-    /// Checks that acknowledged ≤ counted ≤ attempted, and that no number is there twice. `moved`
-    /// is how far the count moved meanwhile, `others` how many visits somebody else made.
+    /// Checks that acknowledged ≤ counted ≤ attempted, and that no number is there twice. A view
+    /// that was surely refused does not count as an attempt. `moved` is how far the count moved
+    /// meanwhile, `others` how many visits somebody else made.
     pub fn add_up(&self, moved: i64, others: RangeInclusive<i64>) {
         let acknowledged = self.acknowledged.lock().unwrap();
         let attempted = self.attempted.load(Ordering::SeqCst);
         let distinct: HashSet<_> = acknowledged.iter().collect();
+        let mut kinds = BTreeMap::<_, i64>::new();
+        let mut uncounted = 0;
+        for refused in self.refused.lock().unwrap().iter() {
+            *kinds.entry(refused.why.kind()).or_default() += 1;
+            uncounted += i64::from(refused.why.is_uncounted());
+        }
         println!(
-            "acknowledged {}, counted {moved} with {others:?} others, attempted {attempted}",
+            "acknowledged {}, counted {moved} with {others:?} others, attempted {attempted}; \
+             refused {kinds:?}, of these {uncounted} surely not counted",
             acknowledged.len()
         );
         assert!(!acknowledged.is_empty());
         assert_eq!(distinct.len(), acknowledged.len(), "no number twice");
-        assert!(
-            acknowledged.len() as i64 + others.start() <= moved
-                && moved <= attempted + others.end()
-        );
+        assert!(acknowledged.len() as i64 + others.start() <= moved);
+        assert!(moved <= attempted - uncounted + others.end());
     }
 }
 
+/// Does `work`, and then sets `stop`, also when `work` fails: or a scope would wait for its other
+/// threads for ever.
+pub fn finally_stop(stop: &AtomicBool, work: impl FnOnce()) {
+    let result = catch_unwind(AssertUnwindSafe(work));
+    stop.store(true, Ordering::Relaxed);
+    result.unwrap_or_else(|cause| resume_unwind(cause));
+}
+
 /// The answer in one line. Its heading and its advice distinguish the app's refusals from Caddy's.
-fn gist(answer: &minreq::Response) -> String {
-    let body = answer.as_str().unwrap_or("not text");
+fn gist(answer: &Answer) -> String {
+    let body = answer.body.as_str();
     let between = |open, close| Some(body.split_once(open)?.1.split_once(close)?.0);
     format!(
-        "{} {:?} {:?}, Retry-After {:?}",
-        answer.status_code,
+        "{} {:?} {:?}",
+        answer.status,
         between("<h1>", "</h1>").unwrap_or(body),
         between("<p>", "</p>").unwrap_or_default(),
-        header(answer, "retry-after")
     )
 }

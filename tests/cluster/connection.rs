@@ -1,0 +1,132 @@
+//! Visitors' connections, which last for many requests. minreq opens one for each request, knows
+//! no HTTP/2, and trusts no authority of ours.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// How long a visitor waits for the next byte.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a visitor got.
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+    /// Whether the server closes the connection now.
+    pub is_last: bool,
+}
+
+/// A connection that is kept between requests.
+pub trait Connection {
+    /// Gets `path`. After an error the connection is of no more use.
+    fn get(&mut self, path: &str) -> io::Result<Answer>;
+}
+
+/// Connects to a published port of this machine.
+pub fn connect(port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Ends a connection with a reset, as a client that crashes.
+pub fn reset(stream: TcpStream) {
+    set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+}
+
+pub type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// Caddy's own certificate authority, which signs for `localhost`.
+pub struct Authority(RootCertStore);
+
+impl Authority {
+    /// The command that prints the authority's certificate in the web server's container. Caddy
+    /// creates the certificate at its first start.
+    pub const PRINT: [&str; 2] = ["cat", "/data/caddy/pki/authorities/local/root.crt"];
+
+    pub fn new(certificate: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        roots.add(certificate).unwrap();
+        Self(roots)
+    }
+
+    /// Connects to `localhost`, and speaks `protocol` there: `h2` or `http/1.1`.
+    pub fn connect(&self, port: u16, protocol: &str) -> io::Result<Tls> {
+        let mut config = ClientConfig::builder()
+            .with_root_certificates(self.0.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.into()];
+        let name = "localhost".try_into().unwrap();
+        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = StreamOwned::new(tls, connect(port)?);
+        stream.flush()?;
+        assert_eq!(stream.conn.alpn_protocol(), Some(protocol.as_bytes()));
+        Ok(stream)
+    }
+}
+
+/// A request of HTTP/1.1.
+pub fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into()
+}
+
+/// HTTP/1.1, with answers that name their length.
+pub struct Http1<S>(BufReader<S>);
+
+impl<S: Read + Write> Http1<S> {
+    pub fn new(stream: S) -> Self {
+        Self(BufReader::new(stream))
+    }
+
+    /// A line of the answer's head, without its end.
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        let line = line
+            .strip_suffix("\r\n")
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(line.into())
+    }
+}
+
+impl<S: Read + Write> Connection for Http1<S> {
+    fn get(&mut self, path: &str) -> io::Result<Answer> {
+        let stream = self.0.get_mut();
+        stream.write_all(&request(path))?;
+        stream.flush()?;
+        let invalid = |line: &str| io::Error::new(io::ErrorKind::InvalidData, line.to_string());
+        let first = self.line()?;
+        let status = first
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| invalid(&first))?;
+        let (mut length, mut is_last) = (None, false);
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            match line.split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().ok(),
+                Some(("connection", value)) => is_last = value == "close",
+                _ if line.is_empty() => break,
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length.ok_or_else(|| invalid("no length"))?];
+        self.0.read_exact(&mut body)?;
+        let body = String::from_utf8(body).map_err(|_| invalid("no UTF-8"))?;
+        Ok(Answer {
+            status,
+            body,
+            is_last,
+        })
+    }
+}
