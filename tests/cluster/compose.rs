@@ -1,6 +1,7 @@
 //! A cluster of its own for each test: a project with its own name, folder and free ports. It is
 //! removed however the test ends.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rocket::serde::json::{self, Value};
-
 use crate::common::answer::{self, text};
+use crate::common::eventually;
 use crate::common::process::Supervisor;
-use crate::common::{eventually, signal};
+use crate::docker::succeeded;
+pub use crate::docker::{docker, inspect, kill, metric};
 
 /// A project of docker-compose.yml.
 pub struct Cluster {
@@ -182,11 +183,7 @@ impl Cluster {
             crashed.iter().map(started).collect()
         };
         let before = started();
-        for id in crashed {
-            // Docker starts a container again only if it was not Docker that stopped it.
-            let pid = inspect(id)["State"]["Pid"].as_u64().unwrap();
-            signal(pid.try_into().unwrap(), "KILL");
-        }
+        crashed.iter().for_each(|id| kill(id));
         eventually(&format!("Docker starts {service} again"), || {
             started().iter().zip(&before).all(|(now, then)| now != then)
         });
@@ -194,8 +191,13 @@ impl Cluster {
         assert_eq!(self.containers(service), all, "the same containers");
     }
 
+    /// Where Caddy is published, for HTTP.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.http_port)
+    }
+
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.http_port)
+        format!("http://{}{path}", self.address())
     }
 
     /// Gets `path` through Caddy.
@@ -213,6 +215,18 @@ impl Cluster {
     pub fn visit(&self) -> i64 {
         let answer = self.get("/");
         number(&answer).unwrap_or_else(|| panic!("{} {:?}", answer.status_code, answer.as_str()))
+    }
+
+    /// How often each page with a row in the database was counted.
+    pub fn counts(&self) -> BTreeMap<String, i64> {
+        let psql = "exec -T db psql -U pageviews -AtF= -c";
+        let query = ["SELECT page, views FROM pages"];
+        let rows = self.compose(&psql.split(' ').chain(query).collect::<Vec<_>>());
+        let row = |row: &str| {
+            let (page, views) = row.split_once('=')?;
+            Some((page.to_string(), views.parse().ok()?))
+        };
+        rows.lines().map(|line| row(line).unwrap()).collect()
     }
 
     /// Runs `docker-compose run --rm check`. Returns whether it passed, and its output.
@@ -255,33 +269,4 @@ pub fn number(answer: &minreq::Response) -> Option<i64> {
 /// The name of the replica that answered.
 pub fn replica(answer: &minreq::Response) -> String {
     text(answer.as_str().unwrap(), "replica").unwrap().into()
-}
-
-/// Runs docker, which must succeed. Returns its output.
-pub fn docker(arguments: &[&str]) -> String {
-    succeeded(
-        Command::new("docker").args(arguments).output().unwrap(),
-        arguments,
-    )
-}
-
-/// The value of a metric of the replica in the container `id`.
-pub fn metric(id: &str, name: &str) -> f64 {
-    // The image has no curl, but the program's own probe.
-    let url = "http://127.0.0.1:8000/metrics";
-    let metrics = docker(&["exec", id, "/app/pageviews", "health", url]);
-    let mut lines = metrics.lines();
-    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap().parse().unwrap()
-}
-
-pub fn inspect(id: &str) -> Value {
-    let mut found: Vec<Value> = json::from_str(&docker(&["inspect", id])).unwrap();
-    found.remove(0)
-}
-
-fn succeeded(output: Output, arguments: &[&str]) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -6,7 +6,7 @@ use crate::common::eventually;
 use crate::compose::Cluster;
 
 /// Runs curl and returns its output.
-fn curl(arguments: &[&str]) -> String {
+pub fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl")
         .args(["-sk", "--max-time", "20"])
         .args(arguments)

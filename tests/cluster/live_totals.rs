@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::{Stream, eventually};
-use crate::compose::{Cluster, inspect, metric, number, replica};
+use crate::compose::{Cluster, metric, number, replica};
 
 /// How many streams each replica holds, by its metrics.
 fn held(cluster: &Cluster) -> Vec<u64> {
@@ -54,24 +54,4 @@ fn a_client_cannot_choose_the_address_by_which_its_streams_are_counted() {
     };
     let _streams: Vec<_> = (0..100).map(|number| open(number).unwrap()).collect();
     assert_eq!(open(100).err().map(|(status, _)| status), Some(429));
-}
-
-#[test]
-#[ignore = "needs Docker"]
-fn a_stream_that_breaks_leaves_no_address_in_the_log() {
-    let cluster = Cluster::up(&[]);
-    let mut stream = Stream::open(&cluster.url("/live"));
-    assert_eq!(stream.next(), Some(0));
-    drop(stream);
-    let log = || cluster.compose(&["logs", "--no-color", "web"]);
-    eventually("Caddy notices the end of the stream", || {
-        cluster.visit();
-        log().contains("aborting with incomplete response")
-    });
-    // Caddy sees this machine at its own end of the network.
-    let network = inspect(&cluster.full_name("outside"));
-    let visitor = network["IPAM"]["Config"][0]["Gateway"].as_str().unwrap();
-    let log = log();
-    assert!(!log.contains(visitor), "{log}");
-    assert!(!log.contains("User-Agent"), "{log}");
 }

@@ -1,8 +1,12 @@
-//! What both suites share: bounded waiting, what an answer holds, streams, and child processes.
+//! What both suites share: bounded waiting, what an answer holds, hostile and random requests,
+//! streams, and child processes.
 //!
 //! Each suite defines `crate::SOON`, the limit of every wait.
 
 pub mod answer;
+pub mod connection;
+pub mod generated;
+pub mod hostile;
 pub mod nginx;
 pub mod process;
 pub mod skip;

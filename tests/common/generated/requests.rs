@@ -1,4 +1,4 @@
-//! The random requests, and what the application must make of them.
+//! The random requests, and what a page or a badge must make of them.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -146,9 +146,8 @@ pub fn request() -> impl Strategy<Value = Request> {
             method,
             target: format!("/badge/readme.svg?{query}")
         }),
-        1 => vec(name(), 1..4).prop_map(|names| Request {
-            method: "GET",
-            target: format!("/live?page={}", names.join("&page="))
+        1 => vec(name(), 1..4).prop_map(|names| {
+            Request::get(format!("/live?page={}", names.join("&page=")))
         }),
     ]
 }
@@ -176,6 +175,18 @@ fn decoded(text: &str) -> String {
 }
 
 impl Request {
+    pub fn get(target: String) -> Self {
+        Self {
+            method: "GET",
+            target,
+        }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let Self { method, target } = self;
+        format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+    }
+
     /// The first value of `key` in the query.
     pub fn asks(&self, key: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
