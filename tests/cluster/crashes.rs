@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::client::{connect, request, reset};
 use crate::common::answer::heading;
 use crate::common::{eventually, header};
 use crate::compose::Cluster;
-use crate::connection::{connect, request, reset};
 use crate::visitors::{PAUSE, Visits, finally_stop};
 
 const VISITORS: usize = 64;

@@ -3,7 +3,8 @@
 
 use std::io::{self, BufReader, Read, Write};
 
-use crate::connection::{Answer, Connection};
+use crate::client::Client;
+use crate::common::connection::Answer;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -89,8 +90,8 @@ impl<S: Read + Write> Http2<S> {
     }
 }
 
-impl<S: Read + Write> Connection for Http2<S> {
-    /// The status is 0 if it is none of HPACK's table.
+impl<S: Read + Write> Client for Http2<S> {
+    /// The answer is without headers, and its status is 0 if it is none of HPACK's table.
     fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.stream += 2;
         self.send(&request(self.stream, "GET", path))?;
@@ -119,8 +120,9 @@ impl<S: Read + Write> Connection for Http2<S> {
                 let body = String::from_utf8(body).map_err(io::Error::other)?;
                 return Ok(Answer {
                     status,
+                    headers: Vec::new(),
                     body,
-                    is_last: false,
+                    closes: false,
                 });
             }
         }

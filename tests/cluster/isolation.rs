@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::{self, Authority, Http1, reset};
 use crate::common::eventually;
 use crate::compose::{Cluster, inspect};
-use crate::connection::{self, Authority, Http1, reset};
 use crate::http2::{self, Http2};
 use crate::visitors::Visits;
 
@@ -84,7 +84,7 @@ impl Attack<'_> {
         let mut connections = Vec::new();
         for (_, path) in self.burst().take(CONNECTIONS) {
             let mut connection = self.authority.connect(self.port, "http/1.1")?;
-            connection.write_all(&connection::request(path))?;
+            connection.write_all(&client::request(path))?;
             connection.flush()?;
             connections.push(connection.sock);
         }

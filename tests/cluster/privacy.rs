@@ -6,10 +6,10 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::SOON;
+use crate::client::reset;
 use crate::common::connection::Answer;
 use crate::common::eventually;
 use crate::compose::{Cluster, inspect, kill, metric};
-use crate::connection::reset;
 use crate::https::curl;
 
 /// What the logs must not hold. The first is part of everything that the visitor makes up, but for

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::{Client, Http1, connect};
 use crate::common::answer::number;
+use crate::common::connection::Answer;
 use crate::compose::Cluster;
-use crate::connection::{Answer, Connection, Http1, connect};
 
 /// How long a visitor waits after a refusal. Without a pause, the visitors of a stopped cluster
 /// would keep all processors busy.
@@ -84,7 +85,7 @@ impl Visits {
     /// visitor keeps a connection as long as it lasts.
     pub fn over(
         visitors: usize,
-        open: impl Fn(usize) -> io::Result<Box<dyn Connection>> + Sync,
+        open: impl Fn(usize) -> io::Result<Box<dyn Client>> + Sync,
         meanwhile: impl FnOnce(&Self),
     ) -> Self {
         let visits = Self {
@@ -114,8 +115,8 @@ impl Visits {
     /// Visits once. Returns whether the visitor saw a number.
     fn one(
         &self,
-        kept: &mut Option<Box<dyn Connection>>,
-        open: impl Fn() -> io::Result<Box<dyn Connection>>,
+        kept: &mut Option<Box<dyn Client>>,
+        open: impl Fn() -> io::Result<Box<dyn Client>>,
     ) -> bool {
         self.attempted.fetch_add(1, Ordering::SeqCst);
         let at = self.begun.elapsed();
@@ -124,7 +125,7 @@ impl Visits {
             Ok(mut connection) => match connection.get("/") {
                 Err(error) => Refusal::Unanswered(error),
                 Ok(answer) => {
-                    *kept = (!answer.is_last).then_some(connection);
+                    *kept = (!answer.closes).then_some(connection);
                     match number(&answer.body).filter(|_| answer.status == 200) {
                         Some(number) => {
                             self.acknowledged.lock().unwrap().push(number);
@@ -178,6 +179,19 @@ impl Visits {
         assert_eq!(distinct.len(), acknowledged.len(), "no number twice");
         assert!(acknowledged.len() as i64 + others.start() <= moved);
         assert!(moved <= attempted - uncounted + others.end());
+    }
+}
+
+impl Drop for Visits {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let refused = self.refused();
+            let (number, last) = (refused.len(), refused.len().saturating_sub(10));
+            eprintln!(
+                "{number} visits were refused, and these last: {:#?}",
+                &refused[last..]
+            );
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     pub body: String,
     /// Whether the connection ends with this answer.
-    closes: bool,
+    pub closes: bool,
 }
 
 impl Answer {

@@ -1,7 +1,7 @@
-//! Visitors' connections, which last for many requests. minreq opens one for each request, knows
-//! no HTTP/2, and trusts no authority of ours.
+//! Visitors' connections, which last for many requests. minreq opens one for each request, and
+//! trusts no authority of ours.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::common::connection::Answer;
+
 /// How long a visitor waits for the next byte.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a visitor got.
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
-    /// Whether the server closes the connection now.
-    pub is_last: bool,
-}
-
-/// A connection that is kept between requests.
-pub trait Connection {
+/// The visitor's end of a connection that is kept between requests.
+pub trait Client {
     /// Gets `path`. After an error the connection is of no more use.
     fn get(&mut self, path: &str) -> io::Result<Answer>;
 }
@@ -79,54 +73,21 @@ pub fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into()
 }
 
-/// HTTP/1.1, with answers that name their length.
+/// HTTP/1.1.
 pub struct Http1<S>(BufReader<S>);
 
 impl<S: Read + Write> Http1<S> {
     pub fn new(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
-
-    /// A line of the answer's head, without its end.
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        self.0.read_line(&mut line)?;
-        let line = line
-            .strip_suffix("\r\n")
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(line.into())
-    }
 }
 
-impl<S: Read + Write> Connection for Http1<S> {
+impl<S: Read + Write> Client for Http1<S> {
     fn get(&mut self, path: &str) -> io::Result<Answer> {
+        let request = request(path);
         let stream = self.0.get_mut();
-        stream.write_all(&request(path))?;
+        stream.write_all(&request)?;
         stream.flush()?;
-        let invalid = |line: &str| io::Error::new(io::ErrorKind::InvalidData, line.to_string());
-        let first = self.line()?;
-        let status = first
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| invalid(&first))?;
-        let (mut length, mut is_last) = (None, false);
-        loop {
-            let line = self.line()?.to_ascii_lowercase();
-            match line.split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().ok(),
-                Some(("connection", value)) => is_last = value == "close",
-                _ if line.is_empty() => break,
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length.ok_or_else(|| invalid("no length"))?];
-        self.0.read_exact(&mut body)?;
-        let body = String::from_utf8(body).map_err(|_| invalid("no UTF-8"))?;
-        Ok(Answer {
-            status,
-            body,
-            is_last,
-        })
+        Answer::read(&mut self.0, &request)
     }
 }
