@@ -39,7 +39,7 @@ fn behind_another_proxy_the_cluster_has_one_port_and_knows_its_visitors() {
     let cluster = Cluster::up(&[
         ("COMPOSE_FILE", "docker-compose.yml"),
         ("HTTP_PORT", &upstream),
-        ("TRUSTED_PROXIES", "172.16.0.0/12"),
+        ("TRUSTED_PROXIES", "172.16.0.0/12 192.168.0.0/16"),
         ("ROCKET_LIVE", "{streams_per_client=1}"),
     ]);
     let web = inspect(&cluster.containers("web")[0]);

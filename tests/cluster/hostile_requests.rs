@@ -19,7 +19,14 @@ const VISIT: Duration = Duration::from_millis(1_500);
 fn each_hostile_request_is_answered_and_disturbs_no_visitor() {
     let cluster = Cluster::up(&[("ROCKET_PAGES", r#"["readme"]"#)]);
     let mut account = Account::default();
-    for case in cases(true) {
+    let all: Vec<_> = cases(true).into_iter().collect();
+    // The app refuses too many headers perhaps while Caddy still writes them: a race, so often.
+    let races = all
+        .iter()
+        .filter(|case| case.status == 431)
+        .cycle()
+        .take(90);
+    for case in all.iter().chain(races) {
         let asked = case.name();
         let begun = Instant::now();
         let answer = Connection::to(&cluster.address()).ask(&case.request);
