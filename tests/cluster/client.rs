@@ -36,6 +36,12 @@ pub fn reset(stream: TcpStream) {
     set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
 }
 
+/// The status of the answer on a connection. Of an event stream only the head is waited for.
+pub fn status(stream: &TcpStream) -> io::Result<u16> {
+    let answer = Answer::read(&mut BufReader::new(stream), b"");
+    answer.map(|answer| answer.status)
+}
+
 pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// Caddy's own certificate authority, which signs for `localhost`.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;
@@ -194,6 +194,15 @@ impl Cluster {
     /// Where Caddy is published, for HTTP.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.http_port)
+    }
+
+    /// Caddy's own address, for HTTP. Docker's proxy in front of the published port does not bear
+    /// thousands of connections, and hides the visitor's port.
+    pub fn caddy(&self) -> SocketAddr {
+        let web = inspect(&self.containers("web")[0]);
+        let network = self.full_name("outside");
+        let address = &web["NetworkSettings"]["Networks"][network]["IPAddress"];
+        format!("{}:80", address.as_str().unwrap()).parse().unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {

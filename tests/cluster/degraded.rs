@@ -1,13 +1,14 @@
 //! A replica that cannot count, and a cluster that is full: other visitors hardly notice.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::SOON;
-use crate::common::eventually;
+use crate::client::{self, status};
+use crate::common::{Stream, eventually};
 use crate::compose::{Cluster, docker, inspect, metric, replica};
 use crate::visitors::Visits;
 
@@ -37,21 +38,12 @@ fn a_replica_without_its_database_costs_hardly_a_visit() {
     visits.add_up(cluster.visit() - 1 - before, 0..=own_visits);
 }
 
-/// Opens a connection to Caddy and asks for `path`, from the client at `address`, which the proxy
-/// that this test plays vouches for.
-fn ask(caddy: SocketAddr, path: &str, address: &str) -> TcpStream {
+/// Visits `/` over a new connection, without waiting for the answer.
+fn visit(caddy: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(caddy).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(&client::request("/")).unwrap();
     stream
-}
-
-/// The status of the answer.
-fn status(stream: &mut TcpStream) -> u16 {
-    let mut start = [0; 12];
-    stream.read_exact(&mut start).unwrap();
-    String::from_utf8_lossy(&start[9..]).parse().unwrap()
 }
 
 #[test]
@@ -66,50 +58,42 @@ fn a_cluster_that_is_full_stays_up_and_answers() {
     files.current = files.maximum;
     setrlimit(Resource::Nofile, files).unwrap();
     let cluster = Cluster::up(&[("TRUSTED_PROXIES", "private_ranges")]);
-    let web = &cluster.containers("web")[0];
     let app = &cluster.containers("app")[0];
-    // Not the published port: Docker's own proxy does not bear thousands of connections.
-    let network = cluster.full_name("outside");
-    let address = &inspect(web)["NetworkSettings"]["Networks"][network]["IPAddress"];
-    let caddy: SocketAddr = format!("{}:80", address.as_str().unwrap()).parse().unwrap();
+    let caddy = cluster.caddy();
 
+    // This test plays a proxy that vouches for its clients' addresses.
+    let live = format!("http://{caddy}/live");
+    let open = |client: &str| Stream::open_from(client, &live);
     let mut streams: Vec<_> = (0..STREAMS)
-        .map(|n| {
-            ask(
-                caddy,
-                "/live",
-                &format!("192.0.2.{}", n / STREAMS_PER_CLIENT),
-            )
-        })
+        .map(|n| open(&format!("192.0.2.{}", n / STREAMS_PER_CLIENT)).unwrap())
         .collect();
-    for stream in &mut streams {
-        assert_eq!(status(stream), 200);
-    }
     for client in ["192.0.2.0", "198.51.100.1"] {
-        let refused = status(&mut ask(caddy, "/live", client));
-        assert_eq!(refused, 429, "one more stream, of {client}");
+        let refused = open(client).err().map(|(status, _)| status);
+        assert_eq!(refused, Some(429), "one more stream, of {client}");
     }
     // A batch that cannot commit keeps all later views waiting.
     let database = &cluster.containers("db")[0];
     docker(&["pause", database]);
     let queue = || metric(app, "pageviews_queue_views") as usize;
-    let mut waiting = vec![ask(caddy, "/", "192.0.2.1")];
+    let mut waiting = vec![visit(caddy)];
     eventually("the first view leaves the queue", || queue() == 0);
-    waiting.extend((0..WAITING + 500).map(|_| ask(caddy, "/", "192.0.2.1")));
+    waiting.extend((0..WAITING + 500).map(|_| visit(caddy)));
     eventually("a full queue", || queue() == 2_000);
     docker(&["unpause", database]);
-    let answers: Vec<_> = waiting.iter_mut().map(status).collect();
+    let answers: Vec<_> = waiting
+        .iter()
+        .map(|stream| status(stream).unwrap())
+        .collect();
     let counted = answers.iter().filter(|status| **status == 200).count();
     let refused = answers.iter().filter(|status| **status == 429).count();
     println!("{counted} counted, {refused} refused of {}", answers.len());
-    assert!(cluster.visit() > 0);
+    let number = cluster.visit();
     for service in ["web", "app", "db"] {
         let container = inspect(&cluster.containers(service)[0]);
         assert_eq!(container["State"]["OOMKilled"], false, "{service}");
         assert_eq!(container["RestartCount"], 0, "{service}");
     }
     for stream in &mut streams {
-        let mut some = [0; 1];
-        assert_eq!(stream.read(&mut some).unwrap(), 1, "it still streams");
+        stream.until(number);
     }
 }

@@ -19,7 +19,7 @@ const VISIT: Duration = Duration::from_millis(1_500);
 fn each_hostile_request_is_answered_and_disturbs_no_visitor() {
     let cluster = Cluster::up(&[("ROCKET_PAGES", r#"["readme"]"#)]);
     let mut account = Account::default();
-    let all: Vec<_> = cases(true).into_iter().collect();
+    let all = cases(true);
     // The app refuses too many headers perhaps while Caddy still writes them: a race, so often.
     let races = all
         .iter()

@@ -2,12 +2,11 @@
 //! visitor sent nor the address that it came from.
 
 use std::cell::RefCell;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::SOON;
-use crate::client::reset;
-use crate::common::connection::Answer;
+use crate::client::{reset, status};
 use crate::common::eventually;
 use crate::compose::{Cluster, inspect, kill, metric};
 use crate::https::curl;
@@ -48,15 +47,9 @@ struct Visitor {
 }
 
 impl Visitor {
-    /// Its connections lead to the container itself: behind the published port Caddy sees the port
-    /// of Docker's proxy, which this test does not know.
     fn of(cluster: &Cluster) -> Self {
-        let web = inspect(&cluster.containers("web")[0]);
-        let network = cluster.full_name("outside");
-        let address = &web["NetworkSettings"]["Networks"][network]["IPAddress"];
-        let caddy = format!("{}:80", address.as_str().unwrap());
         Self {
-            caddy: caddy.parse().unwrap(),
+            caddy: cluster.caddy(),
             ports: RefCell::default(),
         }
     }
@@ -75,11 +68,6 @@ impl Visitor {
         let status = status(&self.send(request));
         status.unwrap_or_else(|error| panic!("{}: {error}", request.escape_ascii()))
     }
-}
-
-fn status(stream: &TcpStream) -> io::Result<u16> {
-    let answer = Answer::read(&mut BufReader::new(stream), b"");
-    answer.map(|answer| answer.status)
 }
 
 /// Errors of each kind, and requests that no browser sends.

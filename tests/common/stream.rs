@@ -14,12 +14,13 @@ impl Stream {
         stream.unwrap_or_else(|refusal| panic!("{url} is no stream: {refusal:?}"))
     }
 
-    /// Opens the stream at `url` with the header by which a proxy names the client's `address`.
+    /// Opens the stream at `url` with the headers by which a proxy names the client's `address`.
     ///
     /// # Errors
     /// The status and the body of a refusal.
     pub fn open_from(address: &str, url: &str) -> Result<Self, (u16, String)> {
-        Self::send(minreq::get(url).with_header("X-Real-IP", address))
+        let named = minreq::get(url).with_header("X-Real-IP", address);
+        Self::send(named.with_header("X-Forwarded-For", address))
     }
 
     fn send(request: minreq::Request) -> Result<Self, (u16, String)> {
