@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -96,4 +96,36 @@ fn a_cluster_that_is_full_stays_up_and_answers() {
     for stream in &mut streams {
         stream.until(number);
     }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn visits_without_a_replica_end_soon_and_leave_room_in_the_log() {
+    const VISITS: usize = 200;
+    // Caddy tries for 5 s to find a replica, and logs each try.
+    const LONGEST: Duration = Duration::from_secs(15);
+    const TRY: &str = "failed getting dynamic upstreams";
+    // What the Caddyfile lets through of equal lines.
+    const LINES_PER_SECOND: usize = 10;
+
+    let cluster = Cluster::up(&[]);
+    cluster.compose(&["stop", "app"]);
+    let caddy = cluster.caddy();
+    let begun = Instant::now();
+    for stream in (0..VISITS).map(|_| visit(caddy)) {
+        client::reset(stream);
+    }
+    let waiting: Vec<_> = (0..VISITS).map(|_| visit(caddy)).collect();
+    for stream in &waiting {
+        assert_eq!(status(stream).unwrap(), 503);
+    }
+    let elapsed = begun.elapsed();
+    let log = cluster.compose(&["logs", "--no-color", "web"]);
+    let lines = log.matches(TRY).count();
+    println!("{lines} lines, {elapsed:?}");
+    assert!(elapsed < LONGEST);
+    assert!(lines > 0);
+    // A second may be cut in two. Of further equal lines a few are kept.
+    let seconds = elapsed.as_secs() as usize + 2;
+    assert!(lines <= seconds * LINES_PER_SECOND + VISITS);
 }
