@@ -129,7 +129,8 @@ fn a_request_whose_app_dies_after_counting_is_sent_once() {
         }
     });
 
-    let url = front.start(&["--add-host", &format!("app:{gateway}")]);
+    // The Caddyfile asks for this name, with the dot.
+    let url = front.start(&["--add-host", &format!("app.:{gateway}")]);
 
     let get = |path: &str| {
         let url = format!("{url}{path}");
