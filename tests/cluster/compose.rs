@@ -150,6 +150,18 @@ impl Cluster {
         ids.lines().map(String::from).collect()
     }
 
+    /// Checks that no container had to start again or ran out of memory, and that nothing panicked.
+    pub fn assert_unharmed(&self) {
+        for id in self.all_containers() {
+            let container = inspect(&id);
+            let name = &container["Name"];
+            assert_eq!(container["RestartCount"], 0, "{name} ended");
+            assert_eq!(container["State"]["OOMKilled"], false, "{name}");
+        }
+        let log = self.compose(&["logs", "--no-color"]);
+        assert!(!log.contains("panic"), "{log}");
+    }
+
     /// Docker's name of the network or volume `name` in docker-compose.yml.
     pub fn full_name(&self, name: &str) -> String {
         format!("{}_{name}", self.project)

@@ -2,7 +2,7 @@
 //! acknowledged.
 
 use crate::common::generated::{self, Target};
-use crate::compose::{Cluster, inspect};
+use crate::compose::Cluster;
 
 #[test]
 #[ignore = "needs Docker"]
@@ -13,9 +13,5 @@ fn each_request_has_an_answer_and_leaves_no_trace_but_its_count() {
         headers: &["referrer-policy"],
     });
     generated::add_up(&acknowledged, &cluster.counts());
-    for id in cluster.all_containers() {
-        assert_eq!(inspect(&id)["RestartCount"], 0, "{id} ended");
-    }
-    let log = cluster.compose(&["logs", "--no-color"]);
-    assert!(!log.contains("panic"), "{log}");
+    cluster.assert_unharmed();
 }
