@@ -97,10 +97,7 @@ impl Config {
         check_tables(&figment)?;
         let server = parse_server(&figment)?;
         let database = match figment.contains(&format!("{DATABASE}.url")) {
-            true => Some(Database::from_figment(
-                &figment.focus(DATABASE),
-                server.workers,
-            )?),
+            true => Some(Database::from_figment(&figment.focus(DATABASE))?),
             false => None,
         };
         // `focus`: `extract_inner` would name an unknown key the wrong way round.
@@ -153,10 +150,7 @@ impl Config {
     pub fn with_database_url(mut self, url: &str) -> Result<Self, Error> {
         let key = format!("{DATABASE}.url");
         self.figment = self.figment.merge(Serialized::default(&key, url));
-        self.database = Some(Database::from_figment(
-            &self.figment.focus(DATABASE),
-            self.server.workers,
-        )?);
+        self.database = Some(Database::from_figment(&self.figment.focus(DATABASE))?);
         Ok(self)
     }
 

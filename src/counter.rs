@@ -19,15 +19,14 @@ use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{spawn, time};
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, PgPool};
 
 pub use self::engine::Engine;
 use self::engine::Waiting;
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
-use crate::config::{Limits, LiveLimits};
+use crate::config::{self, Limits, LiveLimits};
 use crate::database::{self, ConnectionMonitor, NotReady, Readiness, within};
 use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName};
@@ -132,7 +131,8 @@ impl Counter {
     /// # Errors
     /// The database cannot be used, or has too much to do.
     pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, ReadError> {
-        self.read(history::read(pool, page)).await
+        let read = async |database: &mut PgConnection| history::read(database, page).await;
+        self.read(pool, read).await
     }
 
     /// The pages with views that are not among `allowed`, read over a connection of `pool`.
@@ -144,15 +144,17 @@ impl Counter {
         pool: &PgPool,
         allowed: &AllowedPages,
     ) -> Result<Unlisted, ReadError> {
-        self.read(history::unlisted(pool, allowed)).await
+        let read = async |database: &mut PgConnection| history::unlisted(database, allowed).await;
+        self.read(pool, read).await
     }
 
     async fn read<T>(
         &self,
-        query: impl Future<Output = Result<T, sqlx::Error>>,
+        pool: &PgPool,
+        ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, ReadError> {
         self.readiness.wait().await?;
-        let read = within(READ_TIMEOUT, query).await;
+        let read = database::query(pool, READ_TIMEOUT, ask).await;
         // A visitor can ask too much. A replica that can count must not seem unable to for that.
         read.map_err(|error| match self.readiness.last_known() {
             Ok(()) => {
@@ -169,7 +171,7 @@ pub fn stage(
     limits: Limits,
     live: LiveLimits,
     pages: AllowedPages,
-    options: PgConnectOptions,
+    database: config::Database,
     metrics: Arc<Metrics>,
 ) -> AdHoc {
     AdHoc::on_ignite("Counter", move |rocket| async move {
@@ -178,10 +180,10 @@ pub fn stage(
         let (follow, allowed, failed) = (feed.clone(), pages.clone(), counter.failed.clone());
         let start = AdHoc::on_liftoff("Engine", move |rocket| {
             Box::pin(async move {
-                let counting = engine.run(options.clone(), rocket.shutdown());
+                let counting = engine.run(database.clone(), rocket.shutdown());
                 spawn(end_if_it_fails(counting, failed, rocket.shutdown()));
-                spawn(warn_of_unlisted(readiness, options.clone(), allowed));
-                spawn(async move { follow.run(&options).await });
+                spawn(warn_of_unlisted(readiness, database.clone(), allowed));
+                spawn(async move { follow.run(&database).await });
             })
         });
         rocket
@@ -206,12 +208,12 @@ async fn end_if_it_fails(
 }
 
 /// Logs at start which pages have lost their setting: they keep their views and are not counted.
-async fn warn_of_unlisted(readiness: Readiness, options: PgConnectOptions, allowed: AllowedPages) {
+async fn warn_of_unlisted(readiness: Readiness, database: config::Database, allowed: AllowedPages) {
     if !readiness.until_usable().await {
         return;
     }
     let look = async {
-        let mut connection = database::open(&options).await?;
+        let (mut connection, _) = database::connect(&database, READ_TIMEOUT).await?;
         within(READ_TIMEOUT, history::unlisted(&mut connection, &allowed)).await
     };
     match look.await {

@@ -46,7 +46,7 @@ pub fn rocket(config: &Config) -> Result<Rocket<Build>, config::Error> {
             config.limits,
             config.live,
             config.pages.clone(),
-            database.connect.clone(),
+            database.clone(),
             metrics.clone(),
         ))
         .attach(web::stage(metrics)))

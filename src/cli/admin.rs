@@ -54,7 +54,7 @@ pub async fn run(command: Command, config: &Config, output: &mut impl Write) -> 
         Command::Export { .. } => Duration::ZERO,
         _ => TIMEOUT,
     };
-    let connect = database::connect(&config.database()?.connect, limit).await;
+    let connect = database::connect(config.database()?, limit).await;
     let (mut database, _) = connect.map_err(explain)?;
     execute(command, &config.pages, &mut database, output).await
 }

@@ -19,7 +19,7 @@ pub struct Database {
     pub connect: PgConnectOptions,
     /// Connections that the pool keeps open.
     pub min_connections: u32,
-    /// Connections that the pool may open. The engine has one more of its own.
+    /// Connections that the pool may open. The engine and the live totals have their own.
     pub max_connections: u32,
     /// How long to wait for a connection of the pool.
     pub connect_timeout: Duration,
@@ -28,16 +28,18 @@ pub struct Database {
 }
 
 impl Database {
-    /// Reads the settings from `figment`, which is focused on [`KEY`], for `workers` threads.
+    /// Reads the settings from `figment`, which is focused on [`KEY`].
     ///
     /// # Errors
     /// A setting is missing or wrong. The message holds neither the URL nor the password.
-    pub fn from_figment(figment: &Figment, workers: usize) -> Result<Self, Error> {
+    pub fn from_figment(figment: &Figment) -> Result<Self, Error> {
         let prefix = &format!("{KEY}.");
         let pool: rocket_db_pools::Config = figment
             .clone()
-            .join(Serialized::default("max_connections", workers * 4))
-            .join(Serialized::default("connect_timeout", 5))
+            // Few, and no more on a larger machine: the server's connections are for all replicas.
+            .join(Serialized::default("max_connections", 4))
+            .join(Serialized::default("connect_timeout", 2))
+            .join(Serialized::default("idle_timeout", 60))
             .extract()
             .map_err(|error| Error::from_figment(&error, prefix))?;
         let connect = parse_url(figment, &pool.url)?;

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{select, time};
 use sqlx::PgConnection;
-use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::ledger;
 use super::outbox::Outbox;
+use crate::config;
 use crate::database::{self, ConnectionMonitor, Server, within};
 use crate::metrics::Metrics;
 use crate::page::PageName;
@@ -56,12 +56,13 @@ impl Engine {
         }
     }
 
-    /// Counts until no more views can come, or `stop` comes while there is no connection.
-    pub async fn run(mut self, options: PgConnectOptions, stop: impl Future<Output = ()>) {
+    /// Counts in `database` until no more views can come, or `stop` comes while there is no
+    /// connection.
+    pub async fn run(mut self, database: config::Database, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         loop {
             let (connection, server) = select! {
-                connected = self.connect(&options) => connected,
+                connected = self.connect(&database) => connected,
                 // The views that wait are dropped, which refuses them.
                 () = &mut stop => return,
             };
@@ -72,11 +73,11 @@ impl Engine {
     }
 
     /// Tries until there is a connection to a database that is up to date and can be written to.
-    async fn connect(&mut self, options: &PgConnectOptions) -> (PgConnection, Server) {
+    async fn connect(&mut self, database: &config::Database) -> (PgConnection, Server) {
         loop {
             time::sleep(self.monitor.backoff()).await;
             let begun = Instant::now();
-            match self.try_connect(options).await {
+            match self.try_connect(database).await {
                 Ok(connected) => return connected,
                 Err(error) => self.monitor.failed(begun, &error),
             }
@@ -85,9 +86,9 @@ impl Engine {
 
     async fn try_connect(
         &self,
-        options: &PgConnectOptions,
+        database: &config::Database,
     ) -> Result<(PgConnection, Server), database::Error> {
-        let (mut connection, server) = database::connect(options, SERVER_TIMEOUT).await?;
+        let (mut connection, server) = database::connect(database, SERVER_TIMEOUT).await?;
         within(
             STATEMENT_TIMEOUT,
             ledger::register(&mut connection, self.writer),

@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use rocket::tokio::sync::{Notify, watch};
 use rocket::tokio::{pin, select, time};
-use sqlx::postgres::{PgConnectOptions, PgListener};
 
 use super::followers::{Follower, Followers, TooManyFollowers};
 use super::{history, ledger};
-use crate::config::LiveLimits;
-use crate::database::{self, within};
+use crate::config::{self, LiveLimits};
+use crate::database::{self, Listener, within};
 use crate::page::PageName;
 
 /// How often the totals are read although nothing was notified, since a connection may break
@@ -78,13 +77,13 @@ impl Feed {
 
     /// Keeps the totals up to date for as long as there are followers. Without any, nobody
     /// listens, and the database need not notify.
-    pub async fn run(&self, options: &PgConnectOptions) -> Infallible {
+    pub async fn run(&self, database: &config::Database) -> Infallible {
         loop {
             if self.followed().is_empty() {
                 self.page_added.notified().await;
             }
             // The engine logs an outage. This only tries again.
-            if let Err(error) = self.listen(options).await {
+            if let Err(error) = self.listen(database).await {
                 log::debug!("live totals pause: {error}");
                 time::sleep(RETRY_INTERVAL).await;
             }
@@ -92,10 +91,13 @@ impl Feed {
     }
 
     /// Returns when the last follower has left.
-    async fn listen(&self, options: &PgConnectOptions) -> Result<(), database::Error> {
-        let mut listener = database::listen(options, ledger::CHANNEL).await?;
-        let lock = sqlx::query("SELECT pg_advisory_lock_shared($1)").bind(ledger::LISTENER_LOCK);
-        within(QUERY_TIMEOUT, lock.execute(&mut listener)).await?;
+    async fn listen(&self, database: &config::Database) -> Result<(), database::Error> {
+        let mut listener = database::listen(database, ledger::CHANNEL).await?;
+        within(
+            QUERY_TIMEOUT,
+            ledger::announce(listener.connection().await?),
+        )
+        .await?;
         loop {
             let pages: Vec<_> = self.followed().keys().cloned().collect();
             if pages.is_empty() {
@@ -108,11 +110,12 @@ impl Feed {
 
     async fn read(
         &self,
-        listener: &mut PgListener,
+        listener: &mut Listener,
         pages: &[PageName],
     ) -> Result<(), database::Error> {
         let names: Vec<_> = pages.iter().map(PageName::as_str).collect();
-        let read = within(QUERY_TIMEOUT, history::totals(listener, &names)).await?;
+        let connection = listener.connection().await?;
+        let read = within(QUERY_TIMEOUT, history::totals(connection, &names)).await?;
         let mut read: BTreeMap<_, _> = read.into_iter().collect();
         for page in pages {
             self.set(page, read.remove(page.as_str()).unwrap_or(0));
@@ -121,14 +124,14 @@ impl Feed {
     }
 
     /// Passes notifications on until the totals have to be read.
-    async fn pass_on(&self, listener: &mut PgListener) -> Result<(), database::Error> {
+    async fn pass_on(&self, listener: &mut Listener) -> Result<(), database::Error> {
         // One timer for all notifications: on a busy page a timer for each would never end.
         let reread = time::sleep(REREAD_INTERVAL);
         pin!(reread);
         loop {
             select! {
-                notification = listener.try_recv() => {
-                    let notification = notification?.ok_or(sqlx::Error::WorkerCrashed)?;
+                notification = listener.notification() => {
+                    let notification = notification?;
                     let parsed = ledger::parse_notification(notification.payload());
                     if let Some((views, page)) = parsed && let Ok(page) = page.parse() {
                         self.set(&page, views);

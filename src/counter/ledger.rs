@@ -20,7 +20,7 @@ pub const CHANNEL: &str = "views";
 /// it reads the totals, so it misses no silent batch: those had to commit first. Two batches at
 /// the same time may each mistake the other for a listener. They then notify although nobody
 /// listens.
-pub const LISTENER_LOCK: i64 = 8_097_863;
+const LISTENER_LOCK: i64 = 8_097_863;
 
 /// Adds the batch $2 of the writer $1: $4 views to the pages $3, one each. One statement is one
 /// transaction and one round trip.
@@ -123,6 +123,18 @@ pub async fn add(
         totals,
         committed_before,
     })
+}
+
+/// Makes batches notify of their totals, for as long as `connection` lives.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn announce(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_lock_shared($1)")
+        .bind(LISTENER_LOCK)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Reads a notification on [`CHANNEL`]: a new total, and the name of its page.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rocket::tokio::sync::watch;
 use rocket::tokio::time;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 
-use super::error::{Error, within};
+use super::error::Error;
+use super::pool::query;
 
 /// How long [`Readiness::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -148,8 +149,10 @@ impl Readiness {
     /// Why it cannot be used, within a second or so.
     pub async fn ping(&self, pool: &PgPool) -> Result<(), NotReady> {
         self.last_known()?;
-        let answer = within(PING_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
-        answer.map(|_| ()).map_err(|error| NotReady::from(&error))
+        let ping = query(pool, PING_TIMEOUT, async |connection| {
+            connection.ping().await
+        });
+        ping.await.map_err(|error| NotReady::from(&error))
     }
 }
 

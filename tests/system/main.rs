@@ -40,6 +40,7 @@ mod outage;
 mod private_postgres;
 mod readiness;
 mod several_live_totals;
+mod silent_network;
 mod supervision;
 mod support;
 mod table_size;

@@ -28,7 +28,8 @@ async fn without_its_engine_the_program_is_not_ready() {
     let url = support::database().await;
     let metrics = Arc::new(Metrics::new().unwrap());
     let (counter, engine) = Counter::new(Limits::default(), metrics.clone());
-    let counting = tokio::spawn(engine.run(url.parse().unwrap(), std::future::pending()));
+    let database = support::config(&url).database().unwrap().clone();
+    let counting = tokio::spawn(engine.run(database, std::future::pending()));
     let config = support::config(&url);
     let rocket = rocket::custom(config.figment())
         .attach(database::stage(config.database().unwrap()))

@@ -12,12 +12,12 @@ use rocket::response::content::RawHtml;
 use rocket::response::{self, Responder};
 use rocket::tokio::sync;
 use rocket_dyn_templates::minijinja::{Environment, Error, ErrorKind, Value, context};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::gzip::{Frame, ReadsGzip};
 use crate::counter::CountError;
 use crate::counter::history::{self, Day, History};
-use crate::database::{Readiness, Server, within};
+use crate::database::{Readiness, Server, query};
 use crate::page::PageName;
 use crate::web::error;
 use crate::web::templates::Templates;
@@ -227,7 +227,9 @@ impl CachedPages {
                 guard
             }
         };
-        let history = within(HISTORY_TIMEOUT, history::read(pool, &PageName::home())).await;
+        let read =
+            async |database: &mut PgConnection| history::read(database, &PageName::home()).await;
+        let history = query(pool, HISTORY_TIMEOUT, read).await;
         if let Err(error) = &history {
             // A database that restarts: the old history is better than none.
             if let Some((drawn, page)) = last

@@ -8,7 +8,6 @@ use pageviews::metrics::Metrics;
 pub use pageviews::page::PageName;
 use rocket::tokio;
 use sqlx::PgConnection;
-use sqlx::postgres::PgConnectOptions;
 
 use super::eventually_async;
 
@@ -20,11 +19,8 @@ pub async fn engine(url: &str) -> Arc<Counter> {
 /// The same engine with these limits.
 pub async fn engine_with(limits: Limits, url: &str) -> Arc<Counter> {
     let (views, engine) = Counter::new(limits, Arc::new(Metrics::new().unwrap()));
-    let options = url
-        .parse::<PgConnectOptions>()
-        .unwrap()
-        .application_name("pageviews");
-    tokio::spawn(engine.run(options, std::future::pending()));
+    let database = super::config(url).database().unwrap().clone();
+    tokio::spawn(engine.run(database, std::future::pending()));
     eventually_async("readiness", async || views.readiness().current().is_ok()).await;
     Arc::new(views)
 }

@@ -1,5 +1,5 @@
-//! A TCP proxy in front of the server. It cuts connections at chosen moments of a batch, and it
-//! answers that the disk is full.
+//! A TCP proxy in front of the server. It cuts connections at chosen moments of a batch, lets them
+//! fall silent without an end, and answers that the disk is full.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rocket::tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
 
 /// The moment of a batch at which its connection is cut. A batch is one statement and one
 /// transaction, so one packet asks for both the statement and its commit.
@@ -41,6 +42,12 @@ struct Orders {
     cuts: AtomicUsize,
     disk_full: AtomicBool,
     refusals: AtomicUsize,
+    /// Connections that are older than the last change are silent.
+    silence: watch::Sender<()>,
+    /// How many packets of the client the next new connection passes on before it is silent.
+    silent_after: Mutex<Option<usize>>,
+    /// Silent connections that the client has not closed.
+    silent: AtomicUsize,
 }
 
 /// The proxy. It ends with the test's runtime.
@@ -91,6 +98,21 @@ impl Proxy {
         self.orders.disk_full.store(full, Ordering::SeqCst);
     }
 
+    /// From now on no byte passes over the connections that are open, and none of them ends.
+    pub fn silence(&self) {
+        self.orders.silence.send_replace(());
+    }
+
+    /// The next new connection is silent after this many packets of the client.
+    pub fn silence_next_after(&self, packets: usize) {
+        *self.orders.silent_after.lock().unwrap() = Some(packets);
+    }
+
+    /// How many silent connections the client still has open.
+    pub fn silent(&self) -> usize {
+        self.orders.silent.load(Ordering::SeqCst)
+    }
+
     pub fn refusals(&self) -> usize {
         self.orders.refusals.load(Ordering::SeqCst)
     }
@@ -102,13 +124,20 @@ async fn relay(
     orders: &Orders,
 ) -> std::io::Result<()> {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut silence = orders.silence.subscribe();
+    let mut silent_after = orders.silent_after.lock().unwrap().take();
     loop {
+        if silent_after == Some(0) {
+            return stay_silent(client, orders).await;
+        }
         tokio::select! {
+            _ = silence.changed() => silent_after = Some(0),
             read = client.read(&mut asked) => {
                 let packet = &asked[..read?];
                 if packet.is_empty() {
                     return Ok(());
                 }
+                silent_after = silent_after.map(|packets| packets - 1);
                 // Bind runs a statement that was prepared before: the engine's batch.
                 let is_batch = packet[0] == b'B';
                 if is_batch && orders.disk_full.load(Ordering::SeqCst) {
@@ -144,6 +173,14 @@ async fn relay(
             }
         }
     }
+}
+
+/// Passes nothing on until the client closes the connection.
+async fn stay_silent(mut client: TcpStream, orders: &Orders) -> std::io::Result<()> {
+    orders.silent.fetch_add(1, Ordering::SeqCst);
+    let end = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
+    orders.silent.fetch_sub(1, Ordering::SeqCst);
+    end.map(|_| ())
 }
 
 /// The server's messages ErrorResponse and ReadyForQuery.

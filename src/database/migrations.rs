@@ -1,0 +1,59 @@
+//! The migrations, which the program contains.
+
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+use super::error::{Error, within};
+
+/// The migrations of this program. A newer replica may have applied others: each migration works
+/// with the code before it.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!();
+    migrations.set_ignore_missing(true);
+    migrations
+}
+
+/// Whether the database has all migrations of this program. Takes no lock.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn are_applied(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let table = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    if !table.fetch_one(&mut *connection).await? {
+        return Ok(false);
+    }
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(connection)
+            .await?;
+    let is_applied = |version, checksum: &[u8]| {
+        let mut applied = applied.iter();
+        applied.any(|(known, of)| *known == version && of == checksum)
+    };
+    Ok(migrations()
+        .iter()
+        .all(|migration| is_applied(migration.version, &migration.checksum)))
+}
+
+/// Applies the migrations that are missing, within `limit`, over a connection of its own.
+///
+/// Replicas take turns under PostgreSQL's advisory lock. If the lock is taken for longer than the
+/// connection waits for locks, this fails, so that the caller looks again what is missing.
+///
+/// # Errors
+/// A migration failed, or another replica applies them.
+pub async fn apply(options: &PgConnectOptions, limit: Duration) -> Result<(), Error> {
+    within(limit, async {
+        let mut connection = PgConnection::connect_with(options).await?;
+        // `run` does not compile in a spawned task: "implementation of `Acquire` is not general
+        // enough".
+        migrations()
+            .run_direct(None, &mut connection, false)
+            .await?;
+        Ok::<_, Error>(())
+    })
+    .await
+}

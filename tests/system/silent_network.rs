@@ -1,0 +1,123 @@
+//! A network that falls silent, so that connections neither answer nor end, costs seconds and no
+//! connection.
+
+use rocket::futures::future::join_all;
+use rocket::http::Status;
+use rocket::tokio;
+use sqlx::migrate::Migrate;
+
+use crate::common::Stream;
+use crate::support::engine::{PageName, engine};
+use crate::support::proxy::{Cut, Proxy};
+use crate::support::{self, App, eventually_async, soon};
+
+#[rocket::async_test]
+async fn the_pool_gets_its_connections_back() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let client = support::client(&proxy.url).await;
+    let read = async || {
+        let answers = (0..8).map(|_| client.get("/api/pages/").dispatch());
+        let answers = join_all(answers).await;
+        let mut statuses = answers.iter().map(|answer| answer.status());
+        statuses.all(|status| status == Status::Ok)
+    };
+    for round in 1..=3 {
+        assert!(
+            read().await,
+            "round {round}: the pool has all its connections"
+        );
+        proxy.silence();
+        eventually_async("all reads are answered", read).await;
+        let views = client.get("/").dispatch().await;
+        assert_eq!(views.status(), Status::Ok);
+        // The engine reports readiness just after its first batch.
+        eventually_async("readiness", async || {
+            client.get("/readyz").dispatch().await.status() == Status::Ok
+        })
+        .await;
+        eventually_async("every silent connection is closed", async || {
+            proxy.silent() == 0
+        })
+        .await;
+    }
+}
+
+#[rocket::async_test]
+async fn live_totals_go_on_over_a_new_connection() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let through = proxy.url.clone();
+    let follow = tokio::task::spawn_blocking(move || {
+        let app = App::on(through);
+        app.wait_ready();
+        let mut stream = Stream::open(&app.url("/live"));
+        assert_eq!(stream.next(), Some(0));
+        (app, stream)
+    });
+    let (app, mut stream) = soon("the stream", follow).await.unwrap();
+    proxy.silence();
+    let visit = tokio::task::spawn_blocking(move || {
+        let number = app.visit();
+        stream.until(number);
+        // Without a follower there is no listener.
+        drop(stream);
+        app
+    });
+    let _app = soon("the new total", visit).await.unwrap();
+    eventually_async("every silent connection is closed", async || {
+        proxy.silent() == 0
+    })
+    .await;
+}
+
+#[rocket::async_test]
+async fn a_packet_lost_while_connecting_costs_no_view() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let views = engine(&proxy.url).await;
+    let mut number = 0;
+    for packets in 0..12 {
+        number += 1;
+        assert_eq!(views.count(PageName::home()).await, Ok(number));
+        proxy.silence_next_after(packets);
+        let cuts = proxy.arm(Cut::Before);
+        number += 1;
+        let counted = views.count(PageName::home()).await;
+        assert_eq!(counted, Ok(number), "after {packets} packets");
+        assert_eq!(proxy.cuts(), cuts + 1);
+    }
+    assert_eq!(proxy.silent(), 0);
+}
+
+#[rocket::async_test]
+async fn a_held_lock_of_the_migrations_stops_only_who_has_to_migrate() {
+    let url = support::database().await;
+    let mut other = support::connect(&url).await;
+    // Another replica migrates, and vanishes with the lock.
+    other.lock().await.unwrap();
+    let migrating = {
+        let url = url.clone();
+        tokio::task::spawn_blocking(move || {
+            let app = App::on(url);
+            crate::common::eventually("the reason", || {
+                app.get("/readyz").as_str().unwrap() == "migrating\n"
+            });
+            app
+        })
+    };
+    let app = soon("the replica that migrates", migrating).await.unwrap();
+    assert!(
+        app.log()
+            .iter()
+            .any(|line| line.contains("database migrating")),
+        "{:#?}",
+        app.log()
+    );
+    other.unlock().await.unwrap();
+    let ready = tokio::task::spawn_blocking(move || app.wait_ready());
+    soon("readiness", ready).await.unwrap();
+    other.lock().await.unwrap();
+    let views = engine(&url).await;
+    assert_eq!(views.count(PageName::home()).await, Ok(1));
+}
