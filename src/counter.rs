@@ -5,11 +5,13 @@
 
 mod batch;
 mod engine;
+mod error;
 mod feed;
 mod followers;
 pub mod history;
 pub mod ledger;
 pub mod outbox;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,44 +25,17 @@ use sqlx::{PgConnection, PgPool};
 
 pub use self::engine::Engine;
 use self::engine::Waiting;
+pub use self::error::{CountError, ReadError};
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
 use crate::config::{self, Limits, LiveLimits};
-use crate::database::{self, ConnectionMonitor, NotReady, Readiness, within};
+use crate::database::{self, ConnectionMonitor, Readiness, within};
 use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName};
 
 /// How long the database may take to answer a question about past views.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Why a view has no number. As text, one word, which is also the label in the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CountError {
-    /// Too many views wait already. This one is not counted.
-    #[error("busy")]
-    Busy,
-    /// The database cannot be used. The view is not counted.
-    #[error("not_ready")]
-    NotReady(#[from] NotReady),
-    /// The database did not confirm in time. The view may be counted.
-    #[error("late")]
-    Late,
-    /// The program ends. The view may be counted if the database was lost as well.
-    #[error("stopping")]
-    Stopping,
-}
-
-/// Why past views cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// The database cannot be used.
-    #[error(transparent)]
-    NotReady(#[from] NotReady),
-    /// The database counts, but does not answer this: too many may ask at once.
-    #[error("busy")]
-    Busy,
-}
 
 /// Counts views.
 pub struct Counter {
@@ -120,7 +95,7 @@ impl Counter {
                 mpsc::error::TrySendError::Closed(_) => CountError::Stopping,
             })?;
         match time::timeout(self.deadline, number).await {
-            Ok(Ok(number)) => Ok(number),
+            Ok(Ok(counted)) => counted,
             Ok(Err(_)) => Err(CountError::Stopping),
             Err(_) => Err(CountError::Late),
         }

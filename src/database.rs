@@ -15,6 +15,7 @@ pub use self::error::{Error, within};
 pub use self::listener::Listener;
 pub use self::pool::{Db, Pool, close, query, stage};
 pub use self::readiness::{ConnectionMonitor, NotReady, Readiness, Server};
+pub use self::session::LOCK_TIMEOUT;
 use self::session::session;
 use crate::config;
 
@@ -55,6 +56,21 @@ pub async fn connect(
 pub async fn listen(database: &config::Database, channel: &str) -> Result<Listener, Error> {
     let options = session(&database.connect, CONNECT_TIMEOUT);
     within(CONNECT_TIMEOUT, Listener::connect(options, channel)).await
+}
+
+/// Sets how long the statements of `connection` wait for a lock.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn set_lock_timeout(
+    connection: &mut PgConnection,
+    limit: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+        .bind(format!("{}ms", limit.as_millis()))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Says which database answers.

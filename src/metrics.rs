@@ -31,6 +31,7 @@ pub struct Metrics {
     refused: IntCounterVec,
     retries: IntCounter,
     unknown_outcomes: IntCounterVec,
+    rejections: IntCounter,
     queue: IntGauge,
     queue_limit: IntGauge,
     database_ready: IntGauge,
@@ -113,6 +114,12 @@ impl Metrics {
                 &["outcome"],
                 registry
             )?,
+            rejections: register_int_counter_with_registry!(
+                "pageviews_batch_rejections_total",
+                "Batches that the database refused to add. Their views are sent again in smaller \
+                 batches.",
+                registry
+            )?,
             queue: register_int_gauge_with_registry!(
                 "pageviews_queue_views",
                 "Views that wait for the next batch.",
@@ -185,6 +192,11 @@ impl Metrics {
     /// Notes that a batch is sent again.
     pub fn retried(&self) {
         self.retries.inc();
+    }
+
+    /// Notes that the database refused a batch.
+    pub fn rejected(&self) {
+        self.rejections.inc();
     }
 
     /// Notes the confirmation of a batch that had been sent again.

@@ -1,6 +1,8 @@
 //! A batch: views that are added in one transaction, and the numbers that they get.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::page::PageName;
 
@@ -11,13 +13,11 @@ pub struct Batch<W> {
     waiting: BTreeMap<PageName, Vec<W>>,
 }
 
-impl<W> FromIterator<(PageName, W)> for Batch<W> {
-    fn from_iter<I: IntoIterator<Item = (PageName, W)>>(views: I) -> Self {
-        let mut waiting = BTreeMap::<_, Vec<W>>::new();
-        for (page, view) in views {
-            waiting.entry(page).or_default().push(view);
+impl<W> Default for Batch<W> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
         }
-        Self { waiting }
     }
 }
 
@@ -25,6 +25,56 @@ impl<W> Batch<W> {
     /// How many views there are.
     pub(super) fn len(&self) -> usize {
         self.waiting.values().map(Vec::len).sum()
+    }
+
+    /// Whether there are no views.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether `page` has views here.
+    pub(super) fn contains(&self, page: &PageName) -> bool {
+        self.waiting.contains_key(page)
+    }
+
+    /// Adds a view of `page`.
+    pub(super) fn push(&mut self, page: PageName, view: W) {
+        self.waiting.entry(page).or_default().push(view);
+    }
+
+    /// Moves all views of `other`, which has other pages, here.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.waiting.append(&mut other.waiting);
+    }
+
+    /// Forgets the views that are `gone`.
+    pub(super) fn forget(&mut self, gone: impl Fn(&W) -> bool) {
+        self.waiting.retain(|_, views| {
+            views.retain(|view| !gone(view));
+            !views.is_empty()
+        });
+    }
+
+    /// Takes the views of the first `pages` pages.
+    pub(super) fn take_first(&mut self, pages: usize) -> Self {
+        let rest = match self.waiting.keys().nth(pages).cloned() {
+            Some(page) => self.waiting.split_off(&page),
+            None => BTreeMap::new(),
+        };
+        Self {
+            waiting: mem::replace(&mut self.waiting, rest),
+        }
+    }
+
+    /// Takes the views of the first page after `last`, or else of the first page.
+    pub(super) fn take_page_after(&mut self, last: Option<&PageName>) -> Option<Self> {
+        let after = |last: &PageName| (Excluded(last.clone()), Unbounded);
+        let next = last.and_then(|last| self.waiting.range(after(last)).next());
+        let (page, _) = next.or_else(|| self.waiting.first_key_value())?;
+        let views = self.waiting.remove_entry(&page.clone())?;
+        Some(Self {
+            waiting: BTreeMap::from([views]),
+        })
     }
 
     /// What receives the numbers.
@@ -35,6 +85,12 @@ impl<W> Batch<W> {
     /// The pages, in order.
     pub fn pages(&self) -> Vec<&str> {
         self.waiting.keys().map(PageName::as_str).collect()
+    }
+
+    /// The page, if there is only one.
+    pub(super) fn only_page(&self) -> Option<&PageName> {
+        let mut pages = self.waiting.keys();
+        pages.next().filter(|_| pages.next().is_none())
     }
 
     /// How many views each page gets, in the order of [`Batch::pages`].

@@ -7,37 +7,50 @@ use std::time::{Duration, Instant};
 
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{select, time};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::ledger;
+use super::error::CountError;
 use super::outbox::Outbox;
+use super::writer::{Outcome, Writer};
 use crate::config;
-use crate::database::{self, ConnectionMonitor, Server, within};
+use crate::database::{self, ConnectionMonitor, Server};
 use crate::metrics::Metrics;
 use crate::page::PageName;
 
 /// How many views a transaction may add. A larger batch would delay its first view.
 const MAX_BATCH: usize = 2048;
 
-/// How long a statement may take before its connection is given up.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A page that was rejected alone waits this many times as long as the attempt took before it is
+/// tried again, so that other pages get most of the time.
+const RETRY_FACTOR: u32 = 5;
 
-/// How long the server lets a statement run. It gives up before the engine does, so a connection
-/// that is given up leaves no statement behind that holds a lock.
-const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// How long it waits at least.
+const MIN_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A view that waits: its page, and what receives its number.
-pub type Waiting = (PageName, oneshot::Sender<i64>);
+/// How long it waits at most, so that its visitors do not wait for nothing.
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often the log tells of pages that are rejected.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Receives the number of a view, or why it has none.
+type Visitor = oneshot::Sender<Result<i64, CountError>>;
+
+/// A view that waits: its page, and who waits.
+pub type Waiting = (PageName, Visitor);
 
 /// Counts over a connection that nothing else uses.
 pub struct Engine {
     waiting: mpsc::Receiver<Waiting>,
-    outbox: Outbox<oneshot::Sender<i64>>,
+    outbox: Outbox<Visitor>,
     /// The name of this process in the ledger.
-    writer: Uuid,
+    id: Uuid,
     monitor: ConnectionMonitor,
     metrics: Arc<Metrics>,
+    /// When a page that was rejected alone may be tried again.
+    retry_at: Instant,
+    /// When the log may tell of a rejected page again.
+    log_at: Instant,
 }
 
 impl Engine {
@@ -47,12 +60,15 @@ impl Engine {
         monitor: ConnectionMonitor,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let now = Instant::now();
         Self {
             waiting,
-            outbox: Outbox::default(),
-            writer: Uuid::new_v4(),
+            outbox: Outbox::new(MAX_BATCH),
+            id: Uuid::new_v4(),
             monitor,
             metrics,
+            retry_at: now,
+            log_at: now,
         }
     }
 
@@ -61,91 +77,104 @@ impl Engine {
     pub async fn run(mut self, database: config::Database, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         loop {
-            let (connection, server) = select! {
+            let (writer, server) = select! {
                 connected = self.connect(&database) => connected,
                 // The views that wait are dropped, which refuses them.
                 () = &mut stop => return,
             };
-            if self.count(connection, server).await.is_ok() {
+            if self.count(writer, server).await.is_ok() {
                 return;
             }
         }
     }
 
     /// Tries until there is a connection to a database that is up to date and can be written to.
-    async fn connect(&mut self, database: &config::Database) -> (PgConnection, Server) {
+    async fn connect(&mut self, database: &config::Database) -> (Writer, Server) {
         loop {
             time::sleep(self.monitor.backoff()).await;
             let begun = Instant::now();
-            match self.try_connect(database).await {
+            match Writer::open(database, self.id).await {
                 Ok(connected) => return connected,
                 Err(error) => self.monitor.failed(begun, &error),
             }
         }
     }
 
-    async fn try_connect(
-        &self,
-        database: &config::Database,
-    ) -> Result<(PgConnection, Server), database::Error> {
-        let (mut connection, server) = database::connect(database, SERVER_TIMEOUT).await?;
-        within(
-            STATEMENT_TIMEOUT,
-            ledger::register(&mut connection, self.writer),
-        )
-        .await?;
-        Ok((connection, server))
-    }
-
-    /// Sends batch after batch, until one fails or no more views can come.
-    async fn count(
-        &mut self,
-        mut connection: PgConnection,
-        server: Server,
-    ) -> Result<(), database::Error> {
-        // An unconfirmed batch goes first. The database works when it is confirmed, not before.
-        self.send(&mut connection).await?;
+    /// Sends batch after batch, until the connection breaks or no more views can come.
+    async fn count(&mut self, mut writer: Writer, server: Server) -> Result<(), database::Error> {
+        // An unconfirmed batch goes first: the database works when its outcome is known.
+        self.send(&mut writer).await?;
         self.monitor.connected(Arc::new(server));
         let mut views = Vec::new();
-        while self.waiting.recv_many(&mut views, MAX_BATCH).await > 0 {
-            // A visitor who has hung up is not counted.
-            let staying = views.drain(..).filter(|(_, number)| !number.is_closed());
-            self.outbox.fill(staying);
-            self.send(&mut connection).await?;
+        loop {
+            // After a rejection the views that were taken together go out in several batches.
+            while self.send(&mut writer).await? {}
+            select! {
+                taken = self.waiting.recv_many(&mut views, MAX_BATCH) => {
+                    if taken == 0 {
+                        return Ok(());
+                    }
+                    // A visitor who has hung up is not counted.
+                    let staying = views.drain(..).filter(|(_, visitor)| !visitor.is_closed());
+                    for visitor in self.outbox.accept(staying) {
+                        let _ = visitor.send(Err(CountError::Busy));
+                    }
+                }
+                () = time::sleep_until(self.retry_at.into()), if self.outbox.has_postponed() => {
+                    self.outbox.retry();
+                }
+            }
         }
-        Ok(())
     }
 
-    /// Sends what is in the outbox, and gives each view its number when that is committed.
-    async fn send(&mut self, connection: &mut PgConnection) -> Result<(), database::Error> {
+    /// Sends the next batch of the outbox, and gives each view its number when that is committed.
+    /// Returns whether there was a batch.
+    async fn send(&mut self, writer: &mut Writer) -> Result<bool, database::Error> {
         self.outbox.abandon_if(oneshot::Sender::is_closed);
-        let Some(outgoing) = self.outbox.next() else {
-            return Ok(());
+        let Some(outgoing) = self.outbox.outgoing() else {
+            return Ok(false);
         };
         if outgoing.again {
             self.metrics.retried();
         }
         let (again, views) = (outgoing.again, outgoing.batch.len());
-        let (pages, sizes) = (outgoing.batch.pages(), outgoing.batch.sizes());
-        let sent = Instant::now();
-        let add = ledger::add(connection, self.writer, outgoing.number, &pages, &sizes);
-        match within(STATEMENT_TIMEOUT, add).await {
-            Ok(added) => {
-                self.metrics.committed(views, sent.elapsed());
+        let begun = Instant::now();
+        match writer.add(&outgoing).await {
+            Ok(Outcome::Committed { totals, before }) => {
+                self.metrics.committed(views, begun.elapsed());
                 if again {
-                    self.metrics.outcome_found(added.committed_before);
+                    self.metrics.outcome_found(before);
                 }
-                for (visitor, number) in self.outbox.confirmed(added.totals) {
+                for (visitor, number) in self.outbox.confirmed(totals) {
                     // A visitor who hung up in the meantime is counted and needs no number.
-                    let _ = visitor.send(number);
+                    let _ = visitor.send(Ok(number));
                 }
-                Ok(())
+                Ok(true)
+            }
+            Ok(Outcome::Rejected(reason)) => {
+                self.rejected(begun, &reason);
+                Ok(true)
             }
             Err(error) => {
                 self.outbox.failed();
-                self.monitor.failed(sent, &error);
+                self.monitor.failed(begun, &error);
                 Err(error)
             }
+        }
+    }
+
+    /// Handles the rejection of a batch that was sent at `begun`.
+    fn rejected(&mut self, begun: Instant, reason: &database::Error) {
+        self.metrics.rejected();
+        let Some(page) = self.outbox.rejected() else {
+            return;
+        };
+        let now = Instant::now();
+        let wait = begun.elapsed() * RETRY_FACTOR;
+        self.retry_at = now + wait.clamp(MIN_RETRY_INTERVAL, MAX_RETRY_INTERVAL);
+        if now >= self.log_at {
+            self.log_at = now + LOG_INTERVAL;
+            log::warn!("the database does not count {page}, trying again: {reason}");
         }
     }
 }

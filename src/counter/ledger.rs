@@ -1,6 +1,5 @@
 //! What the database does with a batch: it adds each batch once, however often it is sent.
 
-use sqlx::error::ErrorKind;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -56,73 +55,59 @@ const ADD: &str = r#"
         totals = excluded.totals
     RETURNING totals"#;
 
-/// Makes `writer` known, with nothing committed yet, unless it is known. It writes in any case: a
-/// database that takes no writes cannot count.
+/// Settles the batch $2 of the writer $1. The totals of a batch that was never added are empty.
+const SETTLE: &str = "
+    INSERT INTO writers AS w (writer, batch, totals) VALUES ($1, $2, '{}')
+    ON CONFLICT (writer) DO UPDATE SET
+        batch = greatest(w.batch, excluded.batch),
+        totals = CASE WHEN w.batch < excluded.batch THEN excluded.totals ELSE w.totals END
+    RETURNING totals";
+
+/// Adds `sizes` views to `pages`, which are in order, as batch `number` of `writer`. Returns the
+/// totals that this makes, in the order of the pages.
 ///
 /// # Errors
-/// The database did not confirm.
-pub async fn register(connection: &mut PgConnection, writer: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO writers (writer, batch, totals) VALUES ($1, 0, '{}')
-         ON CONFLICT (writer) DO UPDATE SET writer = excluded.writer",
-    )
-    .bind(writer)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// A batch that is committed.
-#[derive(Debug)]
-pub struct Added {
-    /// The totals that it made, in the order of its pages.
-    pub totals: Vec<i64>,
-    /// Whether an earlier copy was found committed.
-    pub committed_before: bool,
-}
-
-/// Adds `sizes` views to `pages`, which are in order, as batch `number` of `writer`. It is safe to
-/// send a batch again under its number: the answer is what the first copy made.
-///
-/// # Errors
-/// The database did not confirm. The batch may have been added all the same.
+/// The database did not confirm. If it rejected the batch, [`settle`] tells whether an earlier copy
+/// was added. Otherwise this copy may have been added, and it is safe to send it again.
 pub async fn add(
     connection: &mut PgConnection,
     writer: Uuid,
     number: i64,
     pages: &[&str],
     sizes: &[i64],
-) -> Result<Added, sqlx::Error> {
+) -> Result<Vec<i64>, sqlx::Error> {
     let added = sqlx::query_scalar(ADD)
         .bind(writer)
         .bind(number)
         .bind(pages)
         .bind(sizes)
         .bind(LISTENER_LOCK)
-        .bind(CHANNEL)
-        // Not fetch_one: it returns with the first row, which the server may send before it
-        // commits. This reads to the end of the statement, which comes after the commit.
-        .fetch_all(&mut *connection)
-        .await;
-    let committed_before = matches!(
-        &added,
-        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::NotNullViolation
-    );
-    let totals = match added {
-        Err(_) if committed_before => {
-            sqlx::query_scalar("SELECT totals FROM writers WHERE writer = $1 AND batch = $2")
-                .bind(writer)
-                .bind(number)
-                .fetch_all(connection)
-                .await?
-        }
-        added => added?,
-    };
-    let totals = totals.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Added {
-        totals,
-        committed_before,
-    })
+        .bind(CHANNEL);
+    committed(added.fetch_all(connection).await?)
+}
+
+/// Settles what became of batch `number` of `writer`. Returns the totals that it made, if it is
+/// committed. Otherwise no copy of it can be added any more. With number 0 it makes `writer` known.
+///
+/// It writes in any case: a database that takes no writes cannot count. And as a commit it waits,
+/// like the batch itself, until the standbys have what they must have.
+///
+/// # Errors
+/// The database did not confirm. The outcome is as unknown as before.
+pub async fn settle(
+    connection: &mut PgConnection,
+    writer: Uuid,
+    number: i64,
+) -> Result<Option<Vec<i64>>, sqlx::Error> {
+    let settled = sqlx::query_scalar(SETTLE).bind(writer).bind(number);
+    let totals = committed(settled.fetch_all(connection).await?)?;
+    Ok(Some(totals).filter(|totals| !totals.is_empty()))
+}
+
+/// The only row of a statement that is committed. It needs all rows, because `fetch_one` returns
+/// with the first, which the server may send before it commits.
+fn committed(rows: Vec<Vec<i64>>) -> Result<Vec<i64>, sqlx::Error> {
+    rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Makes batches notify of their totals, for as long as `connection` lives.

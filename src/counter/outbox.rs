@@ -1,19 +1,38 @@
-//! Which batch is on its way to the database, and under which number. Pure: it sends nothing.
+//! Which views the database has not confirmed, and under which number the next of them are sent.
+//! Pure: it sends nothing.
 //!
-//! A batch whose outcome is unknown keeps its number until it is confirmed, because the ledger
-//! adds a number once. So it is always safe to send a batch again.
+//! A batch whose outcome is unknown keeps its number until it is confirmed or rejected, because the
+//! ledger adds a number once. So it is always safe to send a batch again.
+//!
+//! A rejected batch was not added, and never will be. Its pages are sent again in smaller batches,
+//! under new numbers, down to the page that the database rejects alone. The views of that page are
+//! then postponed, so that they delay no other page.
 
 use super::batch::Batch;
 use crate::page::PageName;
 
-/// At most one batch, until it is confirmed.
+/// Views that the database has not confirmed.
 #[derive(Debug)]
 pub struct Outbox<W> {
-    /// The number of the last batch that was put in.
+    /// The number of the last batch.
     number: i64,
+    /// The batch that has this number, until its outcome is known.
     unconfirmed: Option<Batch<W>>,
-    /// Whether the unconfirmed batch was sent before.
+    /// Whether a copy of it was sent whose outcome is unknown.
     sent: bool,
+    /// Whether it is sent to find a page that is rejected, or to try such a page again.
+    seeking: bool,
+    /// Views that were not added: no batch had them, or it was rejected.
+    waiting: Batch<W>,
+    /// Views of the pages that were rejected alone.
+    postponed: Batch<W>,
+    /// The page that was rejected alone last.
+    last_rejected: Option<PageName>,
+    /// How many pages the next batch may have: half as many after a rejection, and then more with
+    /// each confirmation.
+    limit: usize,
+    /// How many pages a batch may ever have, and how many views may be postponed.
+    max: usize,
 }
 
 /// What has to be sent.
@@ -25,38 +44,79 @@ pub struct Outgoing<'o, W> {
     pub batch: &'o Batch<W>,
     /// Whether an earlier copy was sent, so that the ledger may know the number already.
     pub again: bool,
+    /// Whether the database may well reject it, so that it should not wait long for a lock.
+    pub seeking: bool,
 }
 
-impl<W> Default for Outbox<W> {
-    fn default() -> Self {
+impl<W> Outbox<W> {
+    /// An empty outbox. A batch may have up to `max` pages, and up to `max` views may be postponed.
+    pub fn new(max: usize) -> Self {
         Self {
             number: 0,
             unconfirmed: None,
             sent: false,
+            seeking: false,
+            waiting: Batch::default(),
+            postponed: Batch::default(),
+            last_rejected: None,
+            limit: max,
+            max,
         }
     }
-}
 
-impl<W> Outbox<W> {
-    /// Makes a batch of `views`, under a new number. Only for an empty outbox.
-    pub fn fill(&mut self, views: impl IntoIterator<Item = (PageName, W)>) {
-        debug_assert!(
-            self.unconfirmed.is_none(),
-            "the batch before is unconfirmed"
-        );
-        self.number += 1;
-        self.sent = false;
-        self.unconfirmed = Some(views.into_iter().collect());
+    /// Accepts `views`. Returns those that must be refused, because too many are postponed already.
+    /// Only for an outbox of which [`Outbox::outgoing`] has nothing to send.
+    pub fn accept(&mut self, views: impl IntoIterator<Item = (PageName, W)>) -> Vec<W> {
+        debug_assert!(self.unconfirmed.is_none(), "a batch is unconfirmed");
+        let mut room = self.max.saturating_sub(self.postponed.len());
+        let mut refused = Vec::new();
+        for (page, view) in views {
+            if !self.postponed.contains(&page) {
+                self.waiting.push(page, view);
+            } else if room > 0 {
+                room -= 1;
+                self.postponed.push(page, view);
+            } else {
+                refused.push(view);
+            }
+        }
+        refused
     }
 
-    /// What has to be sent next: the batch that is not confirmed yet.
-    pub fn next(&self) -> Option<Outgoing<'_, W>> {
+    /// What has to be sent next: the unconfirmed batch, or views that wait.
+    pub fn outgoing(&mut self) -> Option<Outgoing<'_, W>> {
+        if self.unconfirmed.is_none() && !self.waiting.is_empty() {
+            let batch = self.waiting.take_first(self.limit);
+            self.load(batch, self.limit < self.max);
+        }
         let batch = self.unconfirmed.as_ref()?;
         Some(Outgoing {
             number: self.number,
             batch,
             again: self.sent,
+            seeking: self.seeking,
         })
+    }
+
+    /// Whether there are postponed views.
+    pub fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
+    /// Makes a batch of the next page that is postponed. Only for an outbox of which
+    /// [`Outbox::outgoing`] has nothing to send.
+    pub fn retry(&mut self) {
+        debug_assert!(self.unconfirmed.is_none(), "a batch is unconfirmed");
+        if let Some(batch) = self.postponed.take_page_after(self.last_rejected.as_ref()) {
+            self.load(batch, true);
+        }
+    }
+
+    fn load(&mut self, batch: Batch<W>, seeking: bool) {
+        self.number += 1;
+        self.sent = false;
+        self.seeking = seeking;
+        self.unconfirmed = Some(batch);
     }
 
     /// The batch was sent, and its outcome is unknown.
@@ -64,8 +124,9 @@ impl<W> Outbox<W> {
         self.sent = true;
     }
 
-    /// The batch is committed and made `totals`: empties the outbox and numbers the views.
+    /// The batch is committed and made `totals`: numbers its views.
     pub fn confirmed(&mut self, totals: Vec<i64>) -> impl Iterator<Item = (W, i64)> {
+        self.limit = (self.limit + self.limit / 8 + 1).min(self.max);
         self.unconfirmed
             .take()
             .map(|batch| batch.numbered(totals))
@@ -73,9 +134,27 @@ impl<W> Outbox<W> {
             .flatten()
     }
 
-    /// Empties the outbox if `W` says of every view that nobody waits for its number any more. A
-    /// copy that is still on its way may be added: once, under its number.
+    /// No copy of the batch was added, and none can be any more. Returns the page that is to blame,
+    /// if it was alone in the batch.
+    pub fn rejected(&mut self) -> Option<PageName> {
+        let batch = self.unconfirmed.take()?;
+        let page = batch.only_page().cloned();
+        if page.is_some() {
+            self.postponed.append(batch);
+            self.last_rejected.clone_from(&page);
+        } else {
+            self.limit = batch.pages().len() / 2;
+            self.waiting.append(batch);
+        }
+        page
+    }
+
+    /// Forgets the views of which `gone` says that nobody waits for their number any more. The
+    /// views of an unconfirmed batch are forgotten only together: a copy that is still on its way
+    /// may be added, once, under its number.
     pub fn abandon_if(&mut self, gone: impl Fn(&W) -> bool) {
+        self.waiting.forget(&gone);
+        self.postponed.forget(&gone);
         self.unconfirmed.take_if(|batch| batch.waiting().all(gone));
     }
 }

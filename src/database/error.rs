@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rocket::tokio::time;
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,23 @@ pub enum Error {
     /// The connection failed, or the server answered with an error.
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
+}
+
+impl Error {
+    /// Whether the server has rolled the statement back, and goes on with the connection.
+    pub fn is_rejection(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(reported)) = self else {
+            return false;
+        };
+        let Some(reported) = reported.try_downcast_ref::<PgDatabaseError>() else {
+            return false;
+        };
+        // Faults of the connection: the server has lost its prepared statement, or cannot use it
+        // any more.
+        let is_stale = reported.code().starts_with("26") || reported.code() == "0A000";
+        // After FATAL and PANIC the transaction may be committed all the same.
+        matches!(reported.severity(), PgSeverity::Error) && !is_stale
+    }
 }
 
 /// Waits for `query` for at most `limit`.

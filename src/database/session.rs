@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 
 /// How long a statement waits for a lock, such as that of a replica which commits.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Options for a connection whose server gives up what hangs: a statement, a lock, an idle
 /// transaction, and a client that has vanished without a word. The settings go with the first

@@ -7,7 +7,7 @@ use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::common::{eventually, signal};
-use crate::support::engine::{PageName, engine, hold_home, release};
+use crate::support::engine::{PageName, engine};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::visitors::Visitors;
 use crate::support::{self, eventually_async, soon};
@@ -135,26 +135,6 @@ async fn connections_cut_at_random_under_load_cost_no_view() {
         0,
         "acknowledged = counted = attempted"
     );
-}
-
-#[rocket::async_test]
-async fn a_lock_held_beyond_the_timeouts_is_waited_for() {
-    let url = support::database().await;
-    let views = engine(&url).await;
-    sqlx::raw_sql("INSERT INTO pages VALUES ('/', 0)")
-        .execute(&mut support::connect(&url).await)
-        .await
-        .unwrap();
-    let holder = hold_home(&url).await;
-    let visitors = Visitors::start(std::slice::from_ref(&views), 16);
-    // The first batch fails after lock_timeout, which is shorter than a view's deadline.
-    eventually_async("the batch fails", async || {
-        views.readiness().last_known().is_err()
-    })
-    .await;
-    release(holder).await;
-    visitors.go_on(1_000).await;
-    assert_eq!(visitors.add_up(&url).await, 0);
 }
 
 #[rocket::async_test]

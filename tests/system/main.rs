@@ -39,6 +39,7 @@ mod metrics;
 mod outage;
 mod private_postgres;
 mod readiness;
+mod rejected_pages;
 mod several_live_totals;
 mod silent_network;
 mod supervision;

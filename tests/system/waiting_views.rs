@@ -6,9 +6,7 @@ use std::num::NonZeroU16;
 use rocket::futures::future::join_all;
 use rocket::tokio;
 
-use crate::support::engine::{
-    CountError, Limits, PageName, engine, engine_with, hold_home, release,
-};
+use crate::support::engine::{CountError, Limits, PageName, engine, engine_with, hold, release};
 use crate::support::proxy::Proxy;
 use crate::support::{self, eventually_async, soon};
 
@@ -55,7 +53,7 @@ async fn a_visitor_who_leaves_before_the_batch_is_sent_is_not_counted() {
     let url = support::database().await;
     let views = engine(&url).await;
     assert_eq!(views.count(PageName::home()).await, Ok(1));
-    let holder = hold_home(&url).await;
+    let holder = hold(&url, "/").await;
     let visit = || {
         let views = views.clone();
         tokio::spawn(async move { views.count(PageName::home()).await })
@@ -98,7 +96,7 @@ async fn past_its_bound_the_queue_refuses_at_once() {
     };
     let views = engine_with(settings, &url).await;
     assert_eq!(views.count(PageName::home()).await, Ok(1));
-    let holder = hold_home(&url).await;
+    let holder = hold(&url, "/").await;
     let visits: Vec<_> = (0..100)
         .map(|_| {
             let views = views.clone();

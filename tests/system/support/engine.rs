@@ -25,15 +25,19 @@ pub async fn engine_with(limits: Limits, url: &str) -> Arc<Counter> {
     Arc::new(views)
 }
 
-/// Locks the row of the page `/`. No batch with this page can commit before [`release`].
-pub async fn hold_home(url: &str) -> PgConnection {
+/// Locks the row of `page`, which it makes if there is none. No batch with this page can commit
+/// before [`release`].
+pub async fn hold(url: &str, page: &str) -> PgConnection {
     let mut holder = super::connect(url).await;
-    let lock = sqlx::raw_sql("BEGIN; SELECT FROM pages WHERE page = '/' FOR UPDATE");
-    lock.execute(&mut holder).await.unwrap();
+    let make = sqlx::query("INSERT INTO pages VALUES ($1, 0) ON CONFLICT DO NOTHING");
+    make.bind(page).execute(&mut holder).await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut holder).await.unwrap();
+    let lock = sqlx::query("SELECT FROM pages WHERE page = $1 FOR UPDATE");
+    lock.bind(page).execute(&mut holder).await.unwrap();
     holder
 }
 
-/// Gives up the lock of [`hold_home`].
+/// Gives up the lock of [`hold`].
 pub async fn release(mut holder: PgConnection) {
     sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
 }

@@ -1,0 +1,109 @@
+//! A writer: a process that counts, over a connection of its own. It bounds what the ledger does.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::ledger;
+use super::outbox::Outgoing;
+use crate::config;
+use crate::database::{self, Server, within};
+
+/// How long a statement may take before its connection is given up.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the server lets a statement run. It gives up before the writer does, so a connection
+/// that is given up leaves no statement behind that holds a lock.
+const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// How long a batch waits for a lock while other pages wait for the page that is locked to be
+/// found. A batch of 2,048 pages is halved 11 times, which then takes less than 3 s.
+const SEEKING_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// What became of a batch.
+pub enum Outcome {
+    /// It is committed.
+    Committed {
+        /// The totals that it made, in the order of its pages.
+        totals: Vec<i64>,
+        /// Whether an earlier copy was found committed.
+        before: bool,
+    },
+    /// No copy of it was added, and none can be added any more.
+    Rejected(database::Error),
+}
+
+/// The connection over which a process counts.
+pub struct Writer {
+    connection: PgConnection,
+    /// The name of the process in the ledger.
+    id: Uuid,
+    /// How long the connection waits for a lock.
+    lock_timeout: Duration,
+}
+
+impl Writer {
+    /// Connects, and makes `id` known to the ledger. This writes, because a database that takes no
+    /// writes cannot count.
+    ///
+    /// # Errors
+    /// The database cannot be reached or used.
+    pub async fn open(
+        database: &config::Database,
+        id: Uuid,
+    ) -> Result<(Self, Server), database::Error> {
+        let (mut connection, server) = database::connect(database, SERVER_TIMEOUT).await?;
+        within(STATEMENT_TIMEOUT, ledger::settle(&mut connection, id, 0)).await?;
+        let lock_timeout = database::LOCK_TIMEOUT;
+        let writer = Self {
+            connection,
+            id,
+            lock_timeout,
+        };
+        Ok((writer, server))
+    }
+
+    /// Adds a batch. It is safe to send a batch again under its number, until its outcome is known.
+    ///
+    /// # Errors
+    /// The connection is of no use any more. The batch may have been added.
+    pub async fn add<W>(&mut self, outgoing: &Outgoing<'_, W>) -> Result<Outcome, database::Error> {
+        self.wait_for_locks(match outgoing.seeking {
+            true => SEEKING_LOCK_TIMEOUT,
+            false => database::LOCK_TIMEOUT,
+        })
+        .await?;
+        let (pages, sizes) = (outgoing.batch.pages(), outgoing.batch.sizes());
+        let connection = &mut self.connection;
+        let add = ledger::add(connection, self.id, outgoing.number, &pages, &sizes);
+        let rejection = match within(STATEMENT_TIMEOUT, add).await {
+            Ok(totals) => {
+                return Ok(Outcome::Committed {
+                    totals,
+                    before: false,
+                });
+            }
+            Err(error) if error.is_rejection() => error,
+            Err(error) => return Err(error),
+        };
+        // The server has not added this copy. An earlier one may be committed, or still run.
+        let settle = ledger::settle(connection, self.id, outgoing.number);
+        Ok(match within(STATEMENT_TIMEOUT, settle).await? {
+            Some(totals) => Outcome::Committed {
+                totals,
+                before: true,
+            },
+            None => Outcome::Rejected(rejection),
+        })
+    }
+
+    async fn wait_for_locks(&mut self, limit: Duration) -> Result<(), database::Error> {
+        if self.lock_timeout != limit {
+            let set = database::set_lock_timeout(&mut self.connection, limit);
+            within(STATEMENT_TIMEOUT, set).await?;
+            self.lock_timeout = limit;
+        }
+        Ok(())
+    }
+}
