@@ -2,15 +2,19 @@
 //! that a visitor made up.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use pageviews::logging;
 use private_postgres::PrivatePostgres;
 use rocket::serde::json::{self, Value};
+use rustix::net::sockopt::set_socket_linger;
 
-use crate::common::{eventually, signal};
+use crate::common::connection::Connection;
+use crate::common::{eventually, hostile, signal};
 use crate::support::{self, App, ask, deployed, wait};
 
 /// The full name of a test that holds a program for seconds. The program would run on without its
@@ -97,6 +101,54 @@ fn the_log_of_an_outage_is_json_and_holds_no_visitor() {
             || says(&line, "msg", "Received SIGTERM");
         assert!(known, "{line} in {text}");
     }
+    assert_eq!(app.stderr(), "");
+}
+
+/// Sends the start of a request, and resets the connection.
+fn abort(app: &App, start: &[u8]) {
+    let mut stream = TcpStream::connect(&app.address).unwrap();
+    set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    // The program may close the connection first.
+    let _ = stream.write_all(start);
+}
+
+/// Makes each batch take longer than the second after which sqlx logs a statement as slow.
+async fn slow_down(url: &str) {
+    let trigger = "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_sleep(1.1); RETURN NULL; END';
+        CREATE TRIGGER doze AFTER INSERT OR UPDATE ON pages EXECUTE FUNCTION doze()";
+    let mut connection = support::connect(url).await;
+    sqlx::raw_sql(trigger)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+#[test]
+fn hostile_requests_and_slow_statements_write_no_line() {
+    let url = wait(support::database());
+    let mut app = App::start(deployed(&url).env("ROCKET_PAGES", r#"["readme"]"#));
+    app.wait_ready();
+    for case in hostile::cases(false) {
+        Connection::to(&app.address).ask(&case.request).unwrap();
+        abort(&app, &case.request[..case.request.len() / 2]);
+    }
+    // Rocket reads the start of a form before it answers.
+    let form = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    for rest in [&b""[..], b"_method=", &[b'a'; 100_000]] {
+        abort(&app, &[form, rest].concat());
+    }
+    let before = app.visit();
+    wait(slow_down(&url));
+    assert_eq!(app.visit(), before + 1);
+
+    signal(app.id(), "TERM");
+    assert_eq!(app.ended().code(), Some(0));
+    let ends = || app.log().iter().any(|line| line.contains("SIGTERM"));
+    eventually("the end of the log", ends);
+    // Two lines at the start and one at the end.
+    assert_eq!(app.log().len(), 3, "{:#?}", app.log());
     assert_eq!(app.stderr(), "");
 }
 
