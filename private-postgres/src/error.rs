@@ -30,15 +30,21 @@ pub enum Error {
     /// The folder for data that stays cannot be used.
     #[error("cannot use {}: {_1}; set XDG_STATE_HOME to a writable folder", _0.display())]
     StateFolder(PathBuf, io::Error),
+    /// We are root, and another user could put something else in the place of this folder.
+    #[error(
+        "root keeps no data below {}, because other users can change that folder; set \
+         XDG_STATE_HOME to a folder that only root can change", _0.display()
+    )]
+    OfOthers(PathBuf),
     /// Another run of the same checkout uses the data.
     #[error("another run uses {} ({_1}); stop it, or set DATABASE_URL", _0.display())]
     InUse(PathBuf, fs::TryLockError),
     /// A folder cannot be made or used.
     #[error("cannot use {}: {_1}", _0.display())]
     Folder(PathBuf, io::Error),
-    /// A program cannot be run.
-    #[error("cannot run {0}: {1}")]
-    CannotRun(String, io::Error),
+    /// A program cannot be run in this folder.
+    #[error("cannot run {_0} in {}: {_2}", _1.display())]
+    CannotRun(String, PathBuf, io::Error),
     /// A program failed, and this is the last line that it wrote.
     #[error("{0} failed: {1}")]
     Failed(String, String),

@@ -6,23 +6,20 @@
 
 mod error;
 mod programs;
+mod state;
+mod user;
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use tempfile::TempDir;
 
 pub use self::error::Error;
-use self::programs::{Programs, User, folders};
-
-/// How long to wait for another run in the same checkout to stop.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+use self::programs::{Programs, folders};
+use self::user::User;
 
 /// A running server. It stops when this is dropped, or when the process ends in any other way.
 pub struct PrivatePostgres {
@@ -40,13 +37,24 @@ impl PrivatePostgres {
     /// The server cannot run.
     pub fn persistent(root: &Path) -> Result<Self, Error> {
         let user = User::current()?;
-        let home = state_folder(root);
-        let unusable = |cause| Error::StateFolder(home.clone(), cause);
-        fs::create_dir_all(&home).map_err(unusable)?;
-        user.own(&home).map_err(unusable)?;
-        let lock = File::create(home.join("lock")).map_err(unusable)?;
-        take(&lock).map_err(|cause| Error::InUse(home.clone(), cause))?;
-        Self::start(user, home.join("data"), scratch()?, Some(lock))
+        let home = state::folder(root, user)?;
+        let lock = state::lock(&home)?;
+        let data = home.join("data");
+        let programs = Programs::find(user, &data, folders())?;
+        if data.exists() {
+            // It still runs only if the shell that should have stopped it was killed as well.
+            let _ = programs.stop(&data);
+        } else {
+            // An interrupted run leaves no half-made cluster in the place of a whole one.
+            let unfinished = home.join("data.unfinished");
+            let _ = fs::remove_dir_all(&unfinished);
+            user.make(&unfinished)?;
+            programs.create(&unfinished)?;
+            fs::rename(&unfinished, &data).map_err(|cause| Error::Folder(data.clone(), cause))?;
+        }
+        let scratch = scratch()?;
+        user.give(scratch.path())?;
+        Self::start(programs, data, scratch, Some(lock))
     }
 
     /// A server that leaves nothing behind.
@@ -54,8 +62,15 @@ impl PrivatePostgres {
     /// # Errors
     /// The server cannot run.
     pub fn ephemeral() -> Result<Self, Error> {
+        let user = User::current()?;
         let scratch = scratch()?;
-        Self::start(User::current()?, scratch.path().join("data"), scratch, None)
+        let data = scratch.path().join("data");
+        let programs = Programs::find(user, &data, folders())?;
+        // The folder inside comes first: root makes nothing in a folder of another user.
+        user.make(&data)?;
+        user.give(scratch.path())?;
+        programs.create(&data)?;
+        Self::start(programs, data, scratch, None)
     }
 
     /// The folder of its data.
@@ -76,7 +91,8 @@ impl PrivatePostgres {
     /// # Errors
     /// The server does not run.
     pub fn processes(&self) -> io::Result<Vec<u32>> {
-        let file = fs::read_to_string(self.data.join("postmaster.pid"))?;
+        let file = self.programs.user.read(&self.data.join("postmaster.pid"));
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
         let postmaster = file.lines().next().unwrap_or_default();
         let children = Command::new("ps")
             .args(["-o", "pid=", "--ppid", postmaster])
@@ -105,32 +121,21 @@ impl PrivatePostgres {
     }
 
     fn start(
-        user: User,
+        programs: Programs,
         data: PathBuf,
         scratch: TempDir,
         lock: Option<File>,
     ) -> Result<Self, Error> {
-        user.own(scratch.path())
-            .map_err(|cause| Error::Folder(scratch.path().into(), cause))?;
-        let programs = Programs::find(user, &data, folders())?;
-        if data.exists() {
-            // It still runs only if the shell that should have stopped it was killed as well.
-            let _ = programs.stop(&data);
-        } else {
-            programs.create(&data)?;
-        }
         let supervisor = programs
+            .user
             .command("sh")
             .args([
                 "-c",
-                r#"cat; "$1" stop --silent --wait --mode=fast --pgdata="$2"; rm -rf "$3""#,
+                r#"cat; "$1" stop --silent --wait --mode=fast --pgdata=.; rm -rf "$2""#,
                 "supervisor",
             ])
-            .args([
-                programs.folder.join("pg_ctl").as_path(),
-                &data,
-                scratch.path(),
-            ])
+            .args([programs.folder.join("pg_ctl").as_path(), scratch.path()])
+            .current_dir(&data)
             .stdin(Stdio::piped())
             // The shell inherits the lock, so it is held until the server has stopped.
             .stdout(lock.map_or_else(Stdio::null, Stdio::from))
@@ -139,7 +144,7 @@ impl PrivatePostgres {
             // requests in flight.
             .process_group(0)
             .spawn()
-            .map_err(|cause| Error::CannotRun("sh".into(), cause))?;
+            .map_err(|cause| Error::CannotRun("sh".into(), data.clone(), cause))?;
         let server = Self {
             supervisor,
             scratch,
@@ -158,23 +163,6 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// The folder for the data of the checkout at `root`. It is outside the checkout, because the
-/// server's user may not be able to enter that when we are root.
-fn state_folder(root: &Path) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    root.hash(&mut hasher);
-    let base = match (env::var_os("XDG_STATE_HOME"), env::var_os("HOME")) {
-        (Some(folder), _) if !folder.is_empty() => folder.into(),
-        (_, Some(home)) if !rustix::process::geteuid().is_root() => {
-            Path::new(&home).join(".local/state")
-        }
-        _ => PathBuf::from("/var/lib"),
-    };
-    let name = root.file_name().unwrap_or_default().to_string_lossy();
-    base.join("pageviews")
-        .join(format!("{name}-{:016x}", hasher.finish()))
-}
-
 /// A new folder that only we can enter. In /tmp whatever TMPDIR says, because the path of a socket
 /// may have 107 bytes at most.
 fn scratch() -> Result<TempDir, Error> {
@@ -182,18 +170,4 @@ fn scratch() -> Result<TempDir, Error> {
         .prefix("pageviews-")
         .tempdir_in("/tmp")
         .map_err(|cause| Error::Folder("/tmp".into(), cause))
-}
-
-/// Locks `file`. Waits for a run that is just stopping.
-fn take(file: &File) -> Result<(), fs::TryLockError> {
-    let give_up = Instant::now() + LOCK_TIMEOUT;
-    loop {
-        match file.try_lock() {
-            // A blocking lock could not be given up, so this asks again and again.
-            Err(fs::TryLockError::WouldBlock) if Instant::now() < give_up => {
-                thread::sleep(Duration::from_millis(50))
-            }
-            result => return result,
-        }
-    }
 }

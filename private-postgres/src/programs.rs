@@ -1,29 +1,26 @@
-//! PostgreSQL's programs: where they are, which user runs them, and how they are run.
+//! PostgreSQL's programs: where they are, and how they are run.
 
-use std::ffi::OsStr;
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, chown};
-use std::os::unix::process::CommandExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
 use super::error::Error;
+use super::user::User;
 
 /// PostgreSQL's programs, and the user that may run them.
 pub(super) struct Programs {
     pub(super) folder: PathBuf,
+    pub(super) user: User,
     major: String,
-    user: User,
 }
 
 impl Programs {
     /// The programs in the first of `folders` that has them. Data that exists needs programs of its
     /// own major version.
     pub(super) fn find(user: User, data: &Path, folders: Vec<PathBuf>) -> Result<Self, Error> {
-        let wanted = fs::read_to_string(data.join("PG_VERSION"))
-            .ok()
-            .map(|version| version.trim().to_string());
+        let wanted = user.read(&data.join("PG_VERSION"));
+        let wanted = wanted.map(|version| version.trim().to_string());
         let mut found = Vec::new();
         for folder in folders {
             let Some(major) = major_version(&folder) else {
@@ -32,8 +29,8 @@ impl Programs {
             if wanted.as_ref().is_none_or(|wanted| *wanted == major) {
                 return Ok(Self {
                     folder,
-                    major,
                     user,
+                    major,
                 });
             }
             found.push(major);
@@ -47,56 +44,51 @@ impl Programs {
         })
     }
 
-    /// Makes a new cluster at `data` that contains the database `pageviews`. An interrupted run
-    /// leaves no half-made cluster.
+    /// Makes a new cluster in the empty folder `data`. It contains the database `pageviews`.
     pub(super) fn create(&self, data: &Path) -> Result<(), Error> {
-        let unfinished = data.with_extension("unfinished");
-        let _ = fs::remove_dir_all(&unfinished);
-        run(self
-            .program("initdb")
-            .arg("--pgdata")
-            .arg(&unfinished)
-            .args([
-                "--username=pageviews",
-                // Only our user can open the socket: its folder has the mode 0700.
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-            ]))?;
+        run(self.program("initdb", data).args([
+            "--pgdata=.",
+            "--username=pageviews",
+            // Only our user can open the socket: its folder has the mode 0700.
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]))?;
         let mut single = self
-            .program("postgres")
-            .args(["--single", "-D"])
-            .arg(&unfinished)
-            .arg("postgres")
+            .program("postgres", data)
+            .args(["--single", "-D", ".", "postgres"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|cause| Error::CannotRun("postgres".into(), cause))?;
+            .map_err(|cause| Error::CannotRun("postgres".into(), data.into(), cause))?;
         if let Some(mut input) = single.stdin.take() {
             let _ = input.write_all(b"CREATE DATABASE pageviews\n");
         }
         let _ = single.wait();
-        fs::rename(&unfinished, data).map_err(|cause| Error::Folder(data.into(), cause))
+        Ok(())
     }
 
     pub(super) fn start(&self, data: &Path, socket: &Path) -> Result<(), Error> {
-        let log = data.join("server.log");
         let options = format!(
             "-c listen_addresses='' -c unix_socket_permissions=0700 \
              -c unix_socket_directories='{}'",
             socket.display()
         );
         run(self
-            .program("pg_ctl")
-            .args(["start", "--silent", "--wait", "--pgdata"])
-            .arg(data)
-            .arg("--log")
-            .arg(&log)
+            .program("pg_ctl", data)
+            .args([
+                "start",
+                "--silent",
+                "--wait",
+                "--pgdata=.",
+                "--log=server.log",
+            ])
             .args(["--options", &options]))
         .map_err(|error| {
-            let lines = fs::read_to_string(&log).unwrap_or_default();
+            let log = data.join("server.log");
+            let lines = self.user.read(&log).unwrap_or_default();
             let fatal = |line: &&str| line.contains("FATAL") || line.contains("PANIC");
             let cause = lines.lines().rev().find(fatal).map(String::from);
             Error::DoesNotStart(
@@ -108,75 +100,20 @@ impl Programs {
     }
 
     pub(super) fn stop(&self, data: &Path) -> Result<(), Error> {
-        run(self
-            .program("pg_ctl")
-            .args(["stop", "--silent", "--wait", "--mode=fast", "--pgdata"])
-            .arg(data))
+        run(self.program("pg_ctl", data).args([
+            "stop",
+            "--silent",
+            "--wait",
+            "--mode=fast",
+            "--pgdata=.",
+        ]))
     }
 
-    fn program(&self, name: &str) -> Command {
-        self.command(self.folder.join(name))
-    }
-
-    /// A command that runs as the server's user, in a folder that this user can enter.
-    pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir("/");
-        // PGDATA, PGPORT and similar variables are meant for another server.
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
-        {
-            command.env_remove(name);
-        }
-        if self.user.is_other {
-            command.gid(self.user.gid).uid(self.user.uid);
-        }
+    /// A program that works on the cluster at `data`, in that folder.
+    fn program(&self, name: &str, data: &Path) -> Command {
+        let mut command = self.user.command(self.folder.join(name));
+        command.current_dir(data);
         command
-    }
-}
-
-/// The user that the server runs as.
-#[derive(Clone, Copy)]
-pub(super) struct User {
-    uid: u32,
-    gid: u32,
-    /// Whether we are root, whom PostgreSQL refuses, and this is an ordinary user.
-    is_other: bool,
-}
-
-impl User {
-    pub(super) fn current() -> Result<Self, Error> {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        if !uid.is_root() {
-            return Ok(Self {
-                uid: uid.as_raw(),
-                gid: gid.as_raw(),
-                is_other: false,
-            });
-        }
-        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        ["postgres", "nobody"]
-            .iter()
-            .find_map(|name| {
-                let user = users
-                    .lines()
-                    .find(|line| line.split(':').next() == Some(name))?;
-                let mut ids = user.split(':').skip(2).map(str::parse);
-                Some(Self {
-                    uid: ids.next()?.ok()?,
-                    gid: ids.next()?.ok()?,
-                    is_other: true,
-                })
-            })
-            .ok_or(Error::NoUser)
-    }
-
-    /// Gives `path` to this user, unless the user owns it.
-    pub(super) fn own(self, path: &Path) -> io::Result<()> {
-        if fs::metadata(path)?.uid() == self.uid {
-            Ok(())
-        } else {
-            chown(path, Some(self.uid), Some(self.gid))
-        }
     }
 }
 
@@ -232,12 +169,13 @@ fn run(command: &mut Command) -> Result<(), Error> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
+    let folder = command.get_current_dir().unwrap_or(Path::new("/")).into();
     // Standard output is no pipe: the server that pg_ctl starts would keep a pipe open forever.
     let Output { status, stderr, .. } = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .output()
-        .map_err(|cause| Error::CannotRun(name.clone(), cause))?;
+        .map_err(|cause| Error::CannotRun(name.clone(), folder, cause))?;
     if status.success() {
         return Ok(());
     }
@@ -256,11 +194,7 @@ mod tests {
 
     #[test]
     fn without_programs_the_error_names_the_remedies() {
-        let user = User {
-            uid: 1,
-            gid: 1,
-            is_other: false,
-        };
+        let user = User::current().expect("a user");
         let nowhere = Path::new("/nonexistent");
         let found = Programs::find(user, nowhere, vec![nowhere.into()]);
         let message = found.err().expect("no programs are there").to_string();

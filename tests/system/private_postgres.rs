@@ -2,14 +2,17 @@
 //! does.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::skip::skipped;
 use crate::common::{eventually, signal};
 use crate::support::{self, App, binary};
+
+/// An ordinary user that every machine has.
+const NOBODY: u32 = 65534;
 
 /// The binary in a checkout of its own, whose private server keeps its data in `state`.
 fn in_checkout(checkout: &Path, state: &Path) -> Command {
@@ -22,6 +25,12 @@ fn in_checkout(checkout: &Path, state: &Path) -> Command {
         concat!(env!("CARGO_MANIFEST_DIR"), "/templates"),
     );
     command
+}
+
+/// The folder below `state` that the program made for a checkout.
+fn made_in(state: &Path) -> PathBuf {
+    let mut folders = fs::read_dir(state.join("pageviews")).unwrap();
+    folders.next().unwrap().unwrap().path()
 }
 
 /// A folder that every user can enter. The tests of root run the server as another user.
@@ -43,13 +52,8 @@ fn counts_are_kept_and_a_crash_blocks_no_start() {
         app.ended();
     }
     // The data is in the state folder, and no server runs on it.
-    let data = fs::read_dir(folder.path().join("pageviews"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    assert!(!data.join("data/postmaster.pid").exists());
+    let postmaster = made_in(folder.path()).join("data/postmaster.pid");
+    assert!(!postmaster.exists());
 }
 
 #[test]
@@ -94,9 +98,85 @@ fn a_checkout_may_be_closed_to_other_users() {
     assert_eq!(app.visit(), 1);
 }
 
+/// What the program says instead of a start, in one line.
+fn refusal(command: &mut Command) -> String {
+    let output = support::output(command);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+#[test]
+fn a_link_that_the_servers_user_left_harms_no_file_of_root() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped(
+            "whether root follows a link of the server's user",
+            "only root runs the server as another user",
+        );
+    }
+    let folder = open_folder();
+    let checkout = folder.path().join("checkout");
+    let start = || App::start(&mut in_checkout(&checkout, folder.path()));
+    let app = start();
+    app.wait_ready();
+    assert_eq!(app.visit(), 1);
+    drop(app);
+    // Older versions gave the whole folder to the server's user.
+    let made = made_in(folder.path());
+    let user = fs::metadata(made.join("data")).unwrap().uid();
+    assert_ne!(user, 0);
+    chown(&made, Some(user), Some(user)).unwrap();
+    let (lock, victim) = (made.join("lock"), folder.path().join("victim"));
+    fs::write(&victim, "of root").unwrap();
+    fs::remove_file(&lock).unwrap();
+    symlink(&victim, &lock).unwrap();
+
+    let said = refusal(&mut in_checkout(&checkout, folder.path()));
+    assert!(said.contains(lock.to_str().unwrap()), "{said}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "of root");
+    // From now on the user cannot leave another link.
+    let (owner, mode) = fs::metadata(&made).map(|of| (of.uid(), of.mode())).unwrap();
+    assert_eq!((owner, mode & 0o022), (0, 0), "{mode:o}");
+    fs::remove_file(&lock).unwrap();
+    let app = start();
+    app.wait_ready();
+    assert_eq!(app.visit(), 2);
+}
+
+#[test]
+fn root_keeps_no_data_where_others_can_change_the_folder() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped(
+            "whether root refuses the folder of another user",
+            "an ordinary user may use any folder",
+        );
+    }
+    let folder = open_folder();
+    let checkout = folder.path().join("checkout");
+    let (theirs, open) = (folder.path().join("theirs"), folder.path().join("open"));
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    let link = folder.path().join("link");
+    // Root owns the link and the folder, but another user can move the folder away.
+    let inside = theirs.join("inside");
+    fs::create_dir(&inside).unwrap();
+    symlink(&inside, &link).unwrap();
+    for (state, named) in [(&theirs, &theirs), (&open, &open), (&link, &theirs)] {
+        let said = refusal(&mut in_checkout(&checkout, state));
+        for part in [named.to_str().unwrap(), "XDG_STATE_HOME"] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+    }
+    for state in [theirs, open, inside] {
+        assert!(!state.join("pageviews").exists(), "{}", state.display());
+    }
+}
+
 #[test]
 fn an_ordinary_user_can_run_the_program() {
-    const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
         // This user is an ordinary one, so every other test here proves the same.
         return skipped(
@@ -134,13 +214,7 @@ fn data_of_another_major_version_is_named_and_kept() {
     let folder = open_folder();
     let checkout = folder.path().join("checkout");
     drop(App::start(&mut in_checkout(&checkout, folder.path())));
-    let data = fs::read_dir(folder.path().join("pageviews"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path()
-        .join("data");
+    let data = made_in(folder.path()).join("data");
     let version = data.join("PG_VERSION");
     fs::write(&version, "9\n").unwrap();
     let output = support::output(&mut in_checkout(&checkout, folder.path()));
