@@ -36,6 +36,9 @@ pub enum Error {
          XDG_STATE_HOME to a folder that only root can change", _0.display()
     )]
     OfOthers(PathBuf),
+    /// PostgreSQL cannot have its data in this folder.
+    #[error("cannot use {_0:?}: PostgreSQL needs a path without line breaks; set XDG_STATE_HOME")]
+    LineBreak(PathBuf),
     /// Another run of the same checkout uses the data.
     #[error("another run uses {} ({_1}); stop it, or set DATABASE_URL", _0.display())]
     InUse(PathBuf, fs::TryLockError),

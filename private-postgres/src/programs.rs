@@ -109,7 +109,8 @@ impl Programs {
         ]))
     }
 
-    /// A program that works on the cluster at `data`, in that folder.
+    /// A program that works on the cluster at `data`, in that folder. It is told `.` and not the
+    /// path: pg_ctl passes this name to a shell, which would run a `$(…)` in it.
     fn program(&self, name: &str, data: &Path) -> Command {
         let mut command = self.user.command(self.folder.join(name));
         command.current_dir(data);
@@ -144,10 +145,12 @@ pub(super) fn folders() -> Vec<PathBuf> {
 
 /// The major version of the programs in `folder`, if all that we need are there.
 fn major_version(folder: &Path) -> Option<String> {
-    if !["initdb", "pg_ctl", "postgres"]
-        .iter()
-        .all(|name| folder.join(name).is_file())
-    {
+    // The programs pass each other's real paths to a shell, in double quotes.
+    let is_usable = |name: &&str| {
+        let program = fs::canonicalize(folder.join(name)).unwrap_or_default();
+        program.is_file() && !program.to_string_lossy().contains(['"', '$', '`', '\\'])
+    };
+    if !["initdb", "pg_ctl", "postgres"].iter().all(is_usable) {
         return None;
     }
     // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"

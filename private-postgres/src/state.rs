@@ -33,7 +33,11 @@ pub(super) fn folder(root: &Path, user: User) -> Result<PathBuf, Error> {
         ensure_ours(&real)?;
         take_back(&real, server)?;
     }
-    Ok(real)
+    // PostgreSQL keeps the path as one line of a file.
+    match real.to_string_lossy().contains('\n') {
+        true => Err(Error::LineBreak(real)),
+        false => Ok(real),
+    }
 }
 
 /// Where the data of the checkout at `root` stays. It is outside the checkout, because the server's
@@ -48,9 +52,19 @@ fn place(root: &Path) -> PathBuf {
         }
         _ => PathBuf::from("/var/lib"),
     };
+    let named = |name: &str| {
+        let name = format!("{name}-{:016x}", hasher.finish());
+        base.join("pageviews").join(name)
+    };
     let name = root.file_name().unwrap_or_default().to_string_lossy();
-    base.join("pageviews")
-        .join(format!("{name}-{:016x}", hasher.finish()))
+    // Older versions used the name as it is.
+    let old = named(&name);
+    if old.exists() {
+        return old;
+    }
+    // People paste this path into a shell.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    named(&name.replace(|c| !is_plain(c), "_"))
 }
 
 /// Checks that only root can replace `folder`: each folder above it, as far as it exists, must be

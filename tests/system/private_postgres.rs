@@ -108,6 +108,43 @@ fn refusal(command: &mut Command) -> String {
 }
 
 #[test]
+fn no_name_of_a_folder_reaches_a_shell() {
+    const NAME: &str = r#"a "quoted" \name; `touch $MARK` $(touch "$MARK") 'x"#;
+    let folder = open_folder();
+    // Any user could leave the mark.
+    let marks = folder.path().join("marks");
+    fs::create_dir(&marks).unwrap();
+    fs::set_permissions(&marks, fs::Permissions::from_mode(0o777)).unwrap();
+    let state = folder.path().join(NAME);
+    let checkout = state.join(NAME);
+    let run = |expected| {
+        let app = App::start(in_checkout(&checkout, &state).env("MARK", marks.join("x")));
+        app.wait_ready();
+        assert_eq!(app.visit(), expected);
+        drop(app);
+        assert_eq!(fs::read_dir(&marks).unwrap().count(), 0);
+    };
+    run(1);
+    run(2);
+    // People paste this path.
+    let made = made_in(&state);
+    let name = made.file_name().unwrap().to_str().unwrap();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    assert!(name.chars().all(is_plain), "{name}");
+    // Older versions used the checkout's name as it is.
+    let (_, hash) = name.rsplit_once('-').unwrap();
+    fs::rename(&made, made.with_file_name(format!("{NAME}-{hash}"))).unwrap();
+    run(3);
+
+    let broken = folder.path().join("two\nlines");
+    let said = refusal(&mut in_checkout(&checkout, &broken));
+    assert!(
+        said.contains("line breaks") && said.contains("XDG_STATE_HOME"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_link_that_the_servers_user_left_harms_no_file_of_root() {
     if !rustix::process::geteuid().is_root() {
         return skipped(
