@@ -9,8 +9,9 @@ mod programs;
 mod state;
 mod user;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -168,6 +169,22 @@ impl Drop for PrivatePostgres {
 fn scratch() -> Result<TempDir, Error> {
     tempfile::Builder::new()
         .prefix("pageviews-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir_in("/tmp")
         .map_err(|cause| Error::Folder("/tmp".into(), cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_other_user_can_enter_the_folder_of_the_socket() {
+        let scratch = scratch().expect("a folder");
+        let mode = fs::metadata(&scratch)
+            .expect("it exists")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700, "{mode:o}");
+    }
 }
