@@ -6,6 +6,7 @@
 mod database;
 mod error;
 mod limits;
+mod parameters;
 
 use std::env;
 use std::net::IpAddr;

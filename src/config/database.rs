@@ -5,9 +5,12 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::Serialized;
 use figment::value::magic::RelativePathBuf;
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
+use url::Url;
 
 use super::error::Error;
+use super::parameters::{Parameters, URL};
 
 /// Where the settings stand in the figment.
 pub const KEY: &str = "databases.pageviews";
@@ -60,7 +63,7 @@ impl Database {
 
 fn parse_url(figment: &Figment, url: &str) -> Result<PgConnectOptions, Error> {
     let wrong = |problem: &str| {
-        Error::new(format!("{KEY}.url"), problem)
+        Error::new(URL, problem)
             .with_metadata(figment.find_metadata("url"))
             .with_remedy("write it as postgres://user@host:5432/name")
     };
@@ -70,10 +73,11 @@ fn parse_url(figment: &Figment, url: &str) -> Result<PgConnectOptions, Error> {
     {
         return Err(wrong("not the URL of a PostgreSQL database"));
     }
-    url.parse().map_err(|error: sqlx::Error| match error {
-        sqlx::Error::Configuration(cause) => wrong(&cause.to_string()),
-        _ => wrong("not a valid URL"),
-    })
+    let url: Url = url
+        .parse()
+        .map_err(|error: url::ParseError| wrong(&error.to_string()))?;
+    Parameters::read(figment, &url)?;
+    PgConnectOptions::from_url(&url).map_err(|_| wrong("not a valid URL"))
 }
 
 /// What `password_file` holds, without the end of its line. `None` if there is no such setting.

@@ -49,6 +49,7 @@ mod templates;
 mod unlisted_pages;
 mod waiting_views;
 mod wrong_settings;
+mod wrong_urls;
 
 /// The limit of every wait.
 pub const SOON: Duration = Duration::from_secs(30);

@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::configuration::with_file;
 use crate::support::{self, binary};
 
-const SECRET: &str = "hunter2-never-shown";
+pub const SECRET: &str = "hunter2-never-shown";
 
 /// Runs `command`, which must fail with code 1 and one line on standard error that holds `parts`.
-fn fails(command: &mut Command, parts: &[&str]) {
+pub fn fails(command: &mut Command, parts: &[&str]) {
     let output = support::output(command);
     let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout),
