@@ -77,7 +77,10 @@ fn parse_url(figment: &Figment, url: &str) -> Result<PgConnectOptions, Error> {
         .parse()
         .map_err(|error: url::ParseError| wrong(&error.to_string()))?;
     Parameters::read(figment, &url)?;
-    PgConnectOptions::from_url(&url).map_err(|_| wrong("not a valid URL"))
+    let connect = PgConnectOptions::from_url(&url).map_err(|_| wrong("not a valid URL"))?;
+    // The host of an IPv6 URL has brackets, which neither the resolver nor TLS understands.
+    let host = connect.get_host().trim_matches(['[', ']']).to_string();
+    Ok(connect.host(&host))
 }
 
 /// What `password_file` holds, without the end of its line. `None` if there is no such setting.

@@ -76,6 +76,12 @@ fn database_url_wins_over_rocket_databases_which_wins_over_the_file() {
 }
 
 #[test]
+fn the_host_of_an_ipv6_url_has_no_brackets() {
+    let config = support::config("postgres://app@[::1]:5433/x");
+    assert_eq!(config.database().unwrap().connect.get_host(), "::1");
+}
+
+#[test]
 fn the_password_from_the_file_is_used_and_may_hold_any_character() {
     const PASSWORD: &str = "p@ss:/?#[]%41 'quoted' \"and\" \\ more";
     let url = wait(support::database());
