@@ -7,6 +7,7 @@ mod database;
 mod error;
 mod limits;
 mod parameters;
+mod tls;
 
 use std::env;
 use std::net::IpAddr;

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::error::Error;
 use super::parameters::{Parameters, URL};
+use super::tls;
 
 /// Where the settings stand in the figment.
 pub const KEY: &str = "databases.pageviews";
@@ -20,6 +21,9 @@ pub const KEY: &str = "databases.pageviews";
 pub struct Database {
     /// The server, the user with the password, and the name of the database.
     pub connect: PgConnectOptions,
+    /// Whether somebody on the way to the server could read and change what they say, without the
+    /// owner's consent.
+    pub is_exposed: bool,
     /// Connections that the pool keeps open.
     pub min_connections: u32,
     /// Connections that the pool may open. The engine and the live totals have their own.
@@ -45,7 +49,7 @@ impl Database {
             .join(Serialized::default("idle_timeout", 60))
             .extract()
             .map_err(|error| Error::from_figment(&error, prefix))?;
-        let connect = parse_url(figment, &pool.url)?;
+        let (connect, is_exposed) = parse_url(figment, &pool.url)?;
         let connect = match read_password(figment, prefix)? {
             // Not as a part of the URL: a password may contain any character.
             Some(password) => connect.password(&password),
@@ -53,6 +57,7 @@ impl Database {
         };
         Ok(Self {
             connect: connect.application_name("pageviews"),
+            is_exposed,
             min_connections: pool.min_connections.unwrap_or(0),
             max_connections: u32::try_from(pool.max_connections).unwrap_or(u32::MAX),
             connect_timeout: Duration::from_secs(pool.connect_timeout),
@@ -61,7 +66,8 @@ impl Database {
     }
 }
 
-fn parse_url(figment: &Figment, url: &str) -> Result<PgConnectOptions, Error> {
+/// What the URL says, and [`Database::is_exposed`].
+fn parse_url(figment: &Figment, url: &str) -> Result<(PgConnectOptions, bool), Error> {
     let wrong = |problem: &str| {
         Error::new(URL, problem)
             .with_metadata(figment.find_metadata("url"))
@@ -76,11 +82,11 @@ fn parse_url(figment: &Figment, url: &str) -> Result<PgConnectOptions, Error> {
     let url: Url = url
         .parse()
         .map_err(|error: url::ParseError| wrong(&error.to_string()))?;
-    Parameters::read(figment, &url)?;
+    let parameters = Parameters::read(figment, &url)?;
     let connect = PgConnectOptions::from_url(&url).map_err(|_| wrong("not a valid URL"))?;
     // The host of an IPv6 URL has brackets, which neither the resolver nor TLS understands.
     let host = connect.get_host().trim_matches(['[', ']']).to_string();
-    Ok(connect.host(&host))
+    tls::apply(connect.host(&host), &parameters)
 }
 
 /// What `password_file` holds, without the end of its line. `None` if there is no such setting.

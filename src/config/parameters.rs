@@ -94,6 +94,11 @@ impl<'f> Parameters<'f> {
         Ok(parameters)
     }
 
+    /// The parameter `name`, if it is set.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.list.iter().rfind(|parameter| parameter.name == name)
+    }
+
     /// The error that `parameter` is wrong: `remedy` says what it should be.
     pub fn wrong(&self, parameter: &Parameter, problem: &str, remedy: &str) -> Error {
         let error = Error::new(URL, problem).with_remedy(remedy);

@@ -44,6 +44,9 @@ pub enum NotReady {
     /// The user, the password or the name of the database is wrong.
     #[error("denied")]
     Denied,
+    /// There is no TLS connection of the kind that the configuration demands.
+    #[error("untrusted")]
+    Untrusted,
     /// A migration failed.
     #[error("migrating")]
     Migrating,
@@ -63,6 +66,7 @@ impl From<&Error> for NotReady {
         let sqlx = match error {
             Error::Timeout(_) | Error::Sqlx(sqlx::Error::PoolTimedOut) => return Self::Slow,
             Error::Migration(_) => return Self::Migrating,
+            Error::Sqlx(sqlx) if is_about_tls(sqlx) => return Self::Untrusted,
             Error::Sqlx(sqlx) => sqlx,
         };
         match sqlx.as_database_error().map(|reported| reported.code()) {
@@ -75,6 +79,17 @@ impl From<&Error> for NotReady {
                 _ => Self::Failing,
             },
         }
+    }
+}
+
+fn is_about_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        // sqlx passes on as an input/output error what rustls refuses, such as a certificate.
+        sqlx::Error::Io(error) => error
+            .get_ref()
+            .is_some_and(|cause| cause.is::<rustls::Error>()),
+        _ => false,
     }
 }
 

@@ -24,6 +24,7 @@ mod behind_nginx;
 mod command_line;
 mod configuration;
 mod counting;
+mod database_tls;
 mod error_pages;
 mod exactly_once;
 mod export;

@@ -4,6 +4,7 @@
 mod app;
 pub mod engine;
 pub mod proxy;
+pub mod tls;
 pub mod visitors;
 
 use std::collections::BTreeMap;
