@@ -67,6 +67,13 @@ fn raise_file_limit() {
 async fn launch(config: Config) -> Result<()> {
     let config = with_usable_address(config);
     let rocket = crate::rocket(&config)?;
+    if config.database()?.is_exposed {
+        log::warn!(
+            "the database's server is not verified, so others on the network may read or change \
+             the counts; add sslmode=verify-full to its URL, or sslmode=disable if the network is \
+             private: see docs/configuration.md"
+        );
+    }
     log::warn!(
         target: logging::LAUNCH,
         "pageviews {}, profile {}",

@@ -177,3 +177,34 @@ fn a_unix_socket_needs_no_tls() {
     assert_ne!(url, demanding);
     assert_eq!(connection(&demanding), Ok(false));
 }
+
+#[test]
+fn a_remote_database_that_is_not_verified_is_one_warning() {
+    let warnings = |url: &str| {
+        let app = App::start(&mut deployed(url));
+        let is_warning = |line: &&String| line.contains("not verified");
+        app.log().iter().filter(is_warning).count()
+    };
+    for url in [
+        "postgres://app@db.invalid/x",
+        "postgres://app@192.0.2.1/x?sslmode=prefer",
+        "postgres://app@[2001:db8::1]/x?sslmode=require",
+        // Whoever has a certificate of a public authority passes.
+        "postgres://app@db.invalid/x?sslmode=verify-ca",
+        "postgres://app@localhost/x?host=db.invalid",
+    ] {
+        assert_eq!(warnings(url), 1, "{url}");
+    }
+    for url in [
+        "postgres://app@db.invalid/x?sslmode=verify-full",
+        "postgres://app@db.invalid/x?sslrootcert=system",
+        // The owner has decided.
+        "postgres://app@db.invalid/x?sslmode=disable",
+        "postgres://app@localhost:1/x",
+        "postgres://app@127.0.0.2:1/x",
+        "postgres://app@[::1]:1/x?sslmode=require",
+        "postgres://app@db.invalid/x?host=/nonexistent",
+    ] {
+        assert_eq!(warnings(url), 0, "{url}");
+    }
+}
