@@ -3,6 +3,7 @@
 //! Later sources win: built-in defaults, `Rocket.toml` (`[default]`, then the table of the
 //! profile), `ROCKET_*`, `DATABASE_URL` and `DATABASE_PASSWORD_FILE`.
 
+mod counting;
 mod database;
 mod error;
 mod limits;
@@ -17,6 +18,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Dict;
 
+pub use self::counting::{Counting, TimeZone};
 pub use self::database::Database;
 use self::database::KEY as DATABASE;
 pub use self::error::Error;
@@ -68,6 +70,8 @@ pub struct Config {
     pub server: rocket::Config,
     /// The pages that are counted.
     pub pages: AllowedPages,
+    /// How many pages there may be, and when a day begins.
+    pub counting: Counting,
     /// The bounds of what waits.
     pub limits: Limits,
     /// The bounds of live streams.
@@ -117,6 +121,7 @@ impl Config {
                     .with_metadata(figment.find_metadata("pages"))
                     .with_remedy(r#"write it as ["readme", "blog/*"]"#)
             })?,
+            counting: Counting::from_figment(&figment)?,
             limits: limits.map_err(|error| Error::from_figment(&error, "views."))?,
             live: live.map_err(|error| Error::from_figment(&error, "live."))?,
             root,

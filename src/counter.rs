@@ -11,6 +11,7 @@ mod followers;
 pub mod history;
 pub mod ledger;
 pub mod outbox;
+mod settings;
 mod writer;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub use self::error::{CountError, ReadError};
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
-use crate::config::{self, Limits, LiveLimits};
+use crate::config::{self, Config, Counting, Limits};
 use crate::database::{self, ConnectionMonitor, Readiness, within};
 use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName};
@@ -47,7 +48,7 @@ pub struct Counter {
 
 impl Counter {
     /// A counter, and the engine that has to run for it.
-    pub fn new(limits: Limits, metrics: Arc<Metrics>) -> (Self, Engine) {
+    pub fn new(limits: Limits, counting: Counting, metrics: Arc<Metrics>) -> (Self, Engine) {
         let (queue, waiting) = mpsc::channel(limits.queue.get().into());
         let (monitor, readiness) = ConnectionMonitor::new();
         let deadline = Duration::from_secs(limits.deadline.get().into());
@@ -58,7 +59,7 @@ impl Counter {
                 deadline,
                 failed: Arc::default(),
             },
-            Engine::new(waiting, monitor, metrics),
+            Engine::new(waiting, counting, monitor, metrics),
         )
     }
 
@@ -142,15 +143,11 @@ impl Counter {
 }
 
 /// Manages the [`Counter`], the [`Feed`] and the counted pages, and runs what they need.
-pub fn stage(
-    limits: Limits,
-    live: LiveLimits,
-    pages: AllowedPages,
-    database: config::Database,
-    metrics: Arc<Metrics>,
-) -> AdHoc {
+pub fn stage(config: &Config, database: &config::Database, metrics: Arc<Metrics>) -> AdHoc {
+    let (limits, live, counting) = (config.limits, config.live, config.counting.clone());
+    let (pages, database) = (config.pages.clone(), database.clone());
     AdHoc::on_ignite("Counter", move |rocket| async move {
-        let (counter, engine) = Counter::new(limits, metrics);
+        let (counter, engine) = Counter::new(limits, counting, metrics);
         let (feed, readiness) = (Arc::new(Feed::new(live)), counter.readiness.clone());
         let (follow, allowed, failed) = (feed.clone(), pages.clone(), counter.failed.clone());
         let start = AdHoc::on_liftoff("Engine", move |rocket| {

@@ -42,12 +42,6 @@ pub fn rocket(config: &Config) -> Result<Rocket<Build>, config::Error> {
     let metrics = Arc::new(Metrics::new().expect("valid and unique names"));
     Ok(rocket::custom(config.figment())
         .attach(database::stage(database))
-        .attach(counter::stage(
-            config.limits,
-            config.live,
-            config.pages.clone(),
-            database.clone(),
-            metrics.clone(),
-        ))
+        .attach(counter::stage(config, database, metrics.clone()))
         .attach(web::stage(metrics)))
 }

@@ -41,7 +41,7 @@ pub enum Command {
     List,
     /// Write the views of all pages as CSV
     Export {
-        /// The views of each page and UTC day instead
+        /// The views of each page and day instead
         #[arg(long)]
         days: bool,
     },

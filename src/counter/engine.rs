@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::CountError;
 use super::outbox::Outbox;
 use super::writer::{Outcome, Writer};
-use crate::config;
+use crate::config::{self, Counting};
 use crate::database::{self, ConnectionMonitor, Server};
 use crate::metrics::Metrics;
 use crate::page::PageName;
@@ -45,6 +45,7 @@ pub struct Engine {
     outbox: Outbox<Visitor>,
     /// The name of this process in the ledger.
     id: Uuid,
+    counting: Counting,
     monitor: ConnectionMonitor,
     metrics: Arc<Metrics>,
     /// When a page that was rejected alone may be tried again.
@@ -57,6 +58,7 @@ impl Engine {
     /// An engine for the views that come through `waiting`.
     pub fn new(
         waiting: mpsc::Receiver<Waiting>,
+        counting: Counting,
         monitor: ConnectionMonitor,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -65,6 +67,7 @@ impl Engine {
             waiting,
             outbox: Outbox::new(MAX_BATCH),
             id: Uuid::new_v4(),
+            counting,
             monitor,
             metrics,
             retry_at: now,
@@ -93,7 +96,7 @@ impl Engine {
         loop {
             time::sleep(self.monitor.backoff()).await;
             let begun = Instant::now();
-            match Writer::open(database, self.id).await {
+            match Writer::open(database, self.id, &self.counting).await {
                 Ok(connected) => return connected,
                 Err(error) => self.monitor.failed(begun, &error),
             }

@@ -1,6 +1,7 @@
 //! What was counted, read back: totals, and the views of each day.
 
 use std::fmt;
+use std::time::Duration;
 
 use rocket::futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,16 @@ pub const DAYS: usize = 30;
 const MAX_EXAMPLES: i64 = 5;
 
 /// The views of a page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug)]
 pub struct History {
     /// All views.
     pub views: i64,
     /// The views of the last [`DAYS`] days, oldest first. The last day is today.
     pub days: Vec<Day>,
+    /// The time zone in which the last day is today.
+    pub time_zone: String,
+    /// How long today still lasts.
+    pub rest_of_today: Duration,
 }
 
 impl History {
@@ -33,24 +38,28 @@ impl History {
 /// The views of one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Day {
-    /// The UTC day, such as `2026-11-23`.
+    /// The day, such as `2026-11-23`.
     pub day: String,
     /// Its views.
     pub views: i64,
 }
 
 /// The page $1 on each of the last $2 days. The table `days` holds the views before the first view
-/// of a day, so the views of a day are the difference to the next day that has a row.
+/// of a day, so the views of a day are the difference to the next day that has a row. `LIMIT` tells
+/// the planner that `settings` has one row.
 const READ: &str = "
     WITH today AS (
-        SELECT (now() AT TIME ZONE 'UTC')::date AS today
+        SELECT (now() AT TIME ZONE time_zone)::date AS today, time_zone
+        FROM settings LIMIT 1
     ), total AS (
         SELECT coalesce((SELECT views FROM pages WHERE page = $1), 0) AS total
     ), counted AS (
         SELECT day, lead(views_before, 1, total) OVER (ORDER BY day) - views_before AS views
         FROM days, today, total WHERE page = $1 AND day > today - $2
     )
-    SELECT total, to_char(shown.day, 'YYYY-MM-DD') AS day, coalesce(views, 0) AS views
+    SELECT total, time_zone,
+        extract(epoch FROM (today + 1)::timestamp AT TIME ZONE time_zone - now())::float8 AS rest,
+        to_char(shown.day, 'YYYY-MM-DD') AS day, coalesce(views, 0) AS views
     FROM today, total, generate_series(0, $2 - 1) AS ago,
         LATERAL (SELECT today - ago AS day) AS shown
     LEFT JOIN counted USING (day)
@@ -63,7 +72,9 @@ const READ: &str = "
 pub async fn read(executor: impl PgExecutor<'_>, page: &PageName) -> Result<History, sqlx::Error> {
     let query = sqlx::query(READ).bind(page.as_str()).bind(DAYS as i32);
     let rows = query.fetch_all(executor).await?;
-    let views = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let (views, time_zone) = (first.try_get("total")?, first.try_get("time_zone")?);
+    let rest: f64 = first.try_get("rest")?;
     let day = |row: &sqlx::postgres::PgRow| {
         Ok(Day {
             day: row.try_get("day")?,
@@ -71,7 +82,12 @@ pub async fn read(executor: impl PgExecutor<'_>, page: &PageName) -> Result<Hist
         })
     };
     let days = rows.iter().map(day).collect::<Result<_, sqlx::Error>>()?;
-    Ok(History { views, days })
+    Ok(History {
+        views,
+        days,
+        time_zone,
+        rest_of_today: Duration::try_from_secs_f64(rest).unwrap_or_default(),
+    })
 }
 
 /// The views of those of `pages` that were ever counted.
@@ -95,13 +111,14 @@ pub type Rows<'e, T> = BoxStream<'e, Result<T, sqlx::Error>>;
 pub fn all<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, i64, i64)> {
     sqlx::query_as(
         "SELECT page, views, coalesce(views - views_before, 0) FROM pages LEFT JOIN (
-            SELECT * FROM days WHERE day = (now() AT TIME ZONE 'UTC')::date
+            SELECT * FROM days
+            WHERE day = (now() AT TIME ZONE (SELECT time_zone FROM settings))::date
         ) AS today USING (page) ORDER BY page",
     )
     .fetch(executor)
 }
 
-/// The views of every page on each UTC day that had any, by name and day.
+/// The views of every page on each day that had any, by name and day.
 pub fn all_days<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, String, i64)> {
     sqlx::query_as(
         "SELECT page, to_char(day, 'YYYY-MM-DD'),

@@ -31,16 +31,22 @@ const ADD: &str = r#"
     WITH added AS (
         SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
     ), total AS (
-        INSERT INTO pages AS p (page, views)
-        SELECT page, views FROM added ORDER BY page COLLATE "C"
-        ON CONFLICT (page) DO UPDATE SET views = p.views + excluded.views
-        RETURNING page, views
-    ), day AS (
-        -- The first views of a day note how many there were before. clock_timestamp(), because
-        -- now() is when the transaction began, which may be before the page was locked.
+        INSERT INTO pages AS p (page, views, last_day)
+        SELECT page, views, (clock_timestamp() AT TIME ZONE (SELECT time_zone FROM settings))::date
+        FROM added ORDER BY page COLLATE "C"
+        -- Days only move on: the clock may have been ahead, or the page locked past midnight.
+        ON CONFLICT (page) DO UPDATE SET
+            views = p.views + excluded.views,
+            views_before_last_day = CASE
+                WHEN p.last_day >= excluded.last_day THEN p.views_before_last_day ELSE p.views
+            END,
+            last_day = greatest(p.last_day, excluded.last_day)
+        RETURNING page, views, last_day, views_before_last_day AS before
+    ), opened AS (
+        -- If this batch has the first views of a day, the page had its other views before the day.
         INSERT INTO days (page, day, views_before)
-        SELECT total.page, (clock_timestamp() AT TIME ZONE 'UTC')::date, total.views - added.views
-        FROM total JOIN added ON added.page = total.page ORDER BY total.page
+        SELECT total.page, last_day, before FROM total JOIN added ON added.page = total.page
+        WHERE before = total.views - added.views ORDER BY total.page
         ON CONFLICT DO NOTHING
     )
     INSERT INTO writers AS w (writer, batch, totals)
@@ -171,7 +177,9 @@ pub async fn set(
         "WITH moved AS (
             UPDATE days SET views_before = greatest(views_before + $2 - $3, 0) WHERE page = $1
         )
-        UPDATE pages SET views = $2 WHERE page = $1 RETURNING pg_notify($4, views || ' ' || page)",
+        UPDATE pages SET views = $2,
+            views_before_last_day = greatest(views_before_last_day + $2 - $3, 0)
+        WHERE page = $1 RETURNING pg_notify($4, views || ' ' || page)",
     )
     .bind(page.as_str())
     .bind(views)

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::ledger;
 use super::outbox::Outgoing;
-use crate::config;
+use super::{ledger, settings};
+use crate::config::{self, Counting, TimeZone};
 use crate::database::{self, Server, within};
 
 /// How long a statement may take before its connection is given up.
@@ -52,14 +52,17 @@ impl Writer {
     pub async fn open(
         database: &config::Database,
         id: Uuid,
+        counting: &Counting,
     ) -> Result<(Self, Server), database::Error> {
         let (mut connection, server) = database::connect(database, SERVER_TIMEOUT).await?;
         within(STATEMENT_TIMEOUT, ledger::settle(&mut connection, id, 0)).await?;
-        let lock_timeout = database::LOCK_TIMEOUT;
+        if let Some(zone) = &counting.time_zone {
+            set_time_zone(&mut connection, zone).await?;
+        }
         let writer = Self {
             connection,
             id,
-            lock_timeout,
+            lock_timeout: database::LOCK_TIMEOUT,
         };
         Ok((writer, server))
     }
@@ -106,4 +109,23 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Lets days begin in `zone` from now on.
+async fn set_time_zone(
+    connection: &mut PgConnection,
+    zone: &TimeZone,
+) -> Result<(), database::Error> {
+    let before = within(STATEMENT_TIMEOUT, settings::time_zone(connection)).await?;
+    if before == zone.as_str() {
+        return Ok(());
+    }
+    let set = settings::set_time_zone(connection, zone.as_str());
+    if !within(STATEMENT_TIMEOUT, set).await? {
+        return Err(database::Error::Misconfigured(format!(
+            "time_zone: PostgreSQL knows no {zone}; set a name such as Europe/Berlin or UTC"
+        )));
+    }
+    log::warn!("days begin in the time zone {zone} from now on, and no longer in {before}");
+    Ok(())
 }

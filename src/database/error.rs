@@ -12,6 +12,9 @@ pub enum Error {
     /// It did not answer within this time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    /// A setting, of this program or of the server, is of no use. The text says how to mend it.
+    #[error("{0}")]
+    Misconfigured(String),
     /// A migration failed.
     #[error(transparent)]
     Migration(#[from] MigrateError),

@@ -50,6 +50,9 @@ pub enum NotReady {
     /// A migration failed.
     #[error("migrating")]
     Migrating,
+    /// A setting of this program or of the server is wrong.
+    #[error("misconfigured")]
+    Misconfigured,
     /// It answers with an error, such as a full disk.
     #[error("failing")]
     Failing,
@@ -65,6 +68,7 @@ impl From<&Error> for NotReady {
     fn from(error: &Error) -> Self {
         let sqlx = match error {
             Error::Timeout(_) | Error::Sqlx(sqlx::Error::PoolTimedOut) => return Self::Slow,
+            Error::Misconfigured(_) => return Self::Misconfigured,
             Error::Migration(_) => return Self::Migrating,
             Error::Sqlx(sqlx) if is_about_tls(sqlx) => return Self::Untrusted,
             Error::Sqlx(sqlx) => sqlx,

@@ -29,6 +29,7 @@ struct Page {
     views: i64,
     today: i64,
     days: Vec<Day>,
+    time_zone: String,
 }
 
 #[get("/api/pages/<page..>")]
@@ -45,6 +46,7 @@ async fn read(
         views: history.views,
         today: history.today(),
         days: history.days,
+        time_zone: history.time_zone,
     })))
 }
 

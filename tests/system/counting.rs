@@ -35,7 +35,7 @@ async fn concurrent_views_get_different_numbers_and_none_is_lost() {
 }
 
 #[rocket::async_test]
-async fn pages_are_counted_apart_and_by_utc_day() {
+async fn pages_are_counted_apart_and_by_day() {
     let url = support::database().await;
     let views = engine(&url).await;
     for expected in 1..=3 {
@@ -44,7 +44,7 @@ async fn pages_are_counted_apart_and_by_utc_day() {
     assert_eq!(views.count("b".parse().unwrap()).await.unwrap(), 1);
     let mut admin = support::connect(&url).await;
     // These views become yesterday's, as if midnight had passed.
-    sqlx::query("UPDATE days SET day = day - 1")
+    sqlx::raw_sql("UPDATE days SET day = day - 1; UPDATE pages SET last_day = last_day - 1")
         .execute(&mut admin)
         .await
         .unwrap();

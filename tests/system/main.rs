@@ -25,6 +25,7 @@ mod command_line;
 mod configuration;
 mod counting;
 mod database_tls;
+mod days;
 mod error_pages;
 mod exactly_once;
 mod export;

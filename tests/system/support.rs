@@ -2,6 +2,7 @@
 //! process, and the real binary as a child.
 
 mod app;
+pub mod clock;
 pub mod engine;
 pub mod proxy;
 pub mod tls;

@@ -25,8 +25,8 @@ use crate::web::templates::Templates;
 /// How old the page may be, without the numbers, which are always exact.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// How old the page may be while its history cannot be read. After that it has no chart.
-const MAX_STALE_AGE: Duration = Duration::from_secs(10);
+/// How old the page may be while it is drawn anew, or while its history cannot be read.
+const MAX_STALE_AGE: Duration = Duration::from_secs(2);
 
 /// How long the page waits for its history.
 const HISTORY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -112,6 +112,8 @@ pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
     let history = History {
         views: 1_000_000,
         days: (1..=30).map(day).collect(),
+        time_zone: "Europe/Berlin".into(),
+        rest_of_today: MAX_AGE,
     };
     let database = Server {
         name: "name".into(),
@@ -138,7 +140,8 @@ fn chart(history: &History) -> Value {
     let bar =
         |day: &Day| context! { day => day.day, views => day.views, height => height(day.views) };
     let days: Vec<_> = history.days.iter().map(bar).collect();
-    context! { days, most, total => views().sum::<i64>() }
+    let (total, time_zone) = (views().sum::<i64>(), &history.time_zone);
+    context! { days, most, total, time_zone }
 }
 
 /// A page that is written at once. Rocket would write pieces of 4 KiB, each by another task.
@@ -167,12 +170,20 @@ impl<'r> Responder<'r, 'static> for SingleChunk {
     }
 }
 
+/// A page, and how old it may become. Its chart ends with the day on which it was drawn.
+#[derive(Clone)]
+struct Drawing {
+    page: Arc<CachedPage>,
+    fresh_until: Instant,
+    stale_until: Instant,
+}
+
 /// Draws the page, and keeps the last drawing.
 pub struct CachedPages {
     templates: Templates,
     /// The host name, which is the id of the container in a cluster.
     replica: String,
-    last: RwLock<Option<(Instant, Arc<CachedPage>)>>,
+    last: RwLock<Option<Drawing>>,
     drawing: sync::Mutex<()>,
 }
 
@@ -192,7 +203,7 @@ impl CachedPages {
     }
 
     /// The page of the last second. One visitor draws it anew when it is older, while the others
-    /// get the old one.
+    /// get the old one for a moment.
     ///
     /// # Errors
     /// A template failed, or there is no database.
@@ -201,27 +212,27 @@ impl CachedPages {
         readiness: &Readiness,
         pool: &PgPool,
     ) -> Result<Arc<CachedPage>, error::Error> {
-        match self.last() {
-            Some((drawn, page)) if drawn.elapsed() < MAX_AGE => Ok(page),
+        match self.last(|drawing| drawing.fresh_until) {
+            Some(page) => Ok(page),
             // Boxed, so that every request's future need not have room for it.
-            last => Box::pin(self.redraw(last, readiness, pool)).await,
+            None => Box::pin(self.redraw(readiness, pool)).await,
         }
     }
 
     async fn redraw(
         &self,
-        last: Option<(Instant, Arc<CachedPage>)>,
         readiness: &Readiness,
         pool: &PgPool,
     ) -> Result<Arc<CachedPage>, error::Error> {
         let server = readiness.wait().await.map_err(CountError::NotReady)?;
-        let _drawing = match (self.drawing.try_lock(), &last) {
-            (Ok(guard), _) => guard,
-            (Err(_), Some((_, page))) => return Ok(page.clone()),
-            // Nothing was ever drawn: wait for the first drawing.
-            (Err(_), None) => {
+        let _drawing = match self.drawing.try_lock() {
+            Ok(guard) => guard,
+            Err(_) => {
+                if let Some(page) = self.last(|drawing| drawing.stale_until) {
+                    return Ok(page);
+                }
                 let guard = self.drawing.lock().await;
-                if let Some((_, page)) = self.last() {
+                if let Some(page) = self.last(|drawing| drawing.fresh_until) {
                     return Ok(page);
                 }
                 guard
@@ -232,9 +243,7 @@ impl CachedPages {
         let history = query(pool, HISTORY_TIMEOUT, read).await;
         if let Err(error) = &history {
             // A database that restarts: the old history is better than none.
-            if let Some((drawn, page)) = last
-                && drawn.elapsed() < MAX_STALE_AGE
-            {
+            if let Some(page) = self.last(|drawing| drawing.stale_until) {
                 return Ok(page);
             }
             // The engine has logged an outage.
@@ -243,8 +252,14 @@ impl CachedPages {
             }
         }
         let page = Arc::new(self.draw(history.as_ref().ok(), &server)?);
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), page.clone()));
+        let rest = history.map_or(MAX_AGE, |history| history.rest_of_today);
+        let now = Instant::now();
+        let drawing = Drawing {
+            page: page.clone(),
+            fresh_until: now + MAX_AGE.min(rest),
+            stale_until: now + MAX_STALE_AGE.min(rest),
+        };
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(drawing);
         Ok(page)
     }
 
@@ -256,10 +271,10 @@ impl CachedPages {
         CachedPage::draw(self.templates.current(), history, server, &self.replica)
     }
 
-    fn last(&self) -> Option<(Instant, Arc<CachedPage>)> {
-        self.last
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The last page, if it may be shown until a time that is still to come.
+    fn last(&self, until: impl Fn(&Drawing) -> Instant) -> Option<Arc<CachedPage>> {
+        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
+        let drawing = last.as_ref()?;
+        (Instant::now() < until(drawing)).then(|| drawing.page.clone())
     }
 }

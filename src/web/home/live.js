@@ -3,8 +3,16 @@
 {
   const ids = ["live", "views", "today", "plural", "chart", "note"];
   const [live, views, today, plural, chart, note] = ids.map((id) => document.getElementById(id));
-  const utc = () => new Date().getUTCDate();
-  let date = utc();
+  const timeZone = chart?.dataset.timeZone;
+  const day = () => {
+    try {
+      return new Date().toLocaleDateString("en", { timeZone });
+    } catch {
+      // An old browser does not know a new name of a time zone.
+      return new Date().toDateString();
+    }
+  };
+  let date = day();
   let pause = 2000;
   let source, timer;
 
@@ -20,7 +28,7 @@
     const more = total - views.value;
     // Views never become fewer: a smaller total is an old one.
     if (!(more > 0)) return;
-    if (today) put(today, (date === (date = utc()) && +today.value) + more);
+    if (today) put(today, (date === (date = day()) && +today.value) + more);
     put(views, total);
     if (plural) plural.textContent = "s";
     views.parentNode.className = "n" + views.textContent.length;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-pub use pageviews::config::Limits;
+pub use pageviews::config::{Counting, Limits};
 pub use pageviews::counter::{CountError, Counter};
 use pageviews::metrics::Metrics;
 pub use pageviews::page::PageName;
@@ -18,7 +18,12 @@ pub async fn engine(url: &str) -> Arc<Counter> {
 
 /// The same engine with these limits.
 pub async fn engine_with(limits: Limits, url: &str) -> Arc<Counter> {
-    let (views, engine) = Counter::new(limits, Arc::new(Metrics::new().unwrap()));
+    engine_of(limits, Counting::default(), url).await
+}
+
+/// The same engine with these settings.
+pub async fn engine_of(limits: Limits, counting: Counting, url: &str) -> Arc<Counter> {
+    let (views, engine) = Counter::new(limits, counting, Arc::new(Metrics::new().unwrap()));
     let database = super::config(url).database().unwrap().clone();
     tokio::spawn(engine.run(database, std::future::pending()));
     eventually_async("readiness", async || views.readiness().current().is_ok()).await;

@@ -1,0 +1,77 @@
+//! What is counted as what: the setting `time_zone`.
+
+use std::fmt;
+
+use figment::Figment;
+use serde::Deserialize;
+
+use super::error::Error;
+
+/// When a day begins.
+#[derive(Clone, Debug, Default)]
+pub struct Counting {
+    /// The time zone in which days begin. `None` leaves it as the database has it.
+    pub time_zone: Option<TimeZone>,
+}
+
+impl Counting {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One of them is wrong.
+    pub fn from_figment(figment: &Figment) -> Result<Self, Error> {
+        let mut counting = Self::default();
+        let wrong = |key: &str, problem: String, remedy| {
+            Error::new(key, problem)
+                .with_metadata(figment.find_metadata(key))
+                .with_remedy(remedy)
+        };
+        if figment.contains("time_zone") {
+            let zone = figment.extract_inner("time_zone").map_err(|error| {
+                let problem = error.kind.to_string();
+                wrong(
+                    "time_zone",
+                    problem,
+                    "set a name such as Europe/Berlin or UTC",
+                )
+            })?;
+            counting.time_zone = Some(zone);
+        }
+        Ok(counting)
+    }
+}
+
+/// A text of the form that names of time zones have. Only the database knows all names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TimeZone(String);
+
+/// A text that cannot be the name of a time zone.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the name of a time zone")]
+pub struct InvalidTimeZone(String);
+
+impl TimeZone {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TimeZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for TimeZone {
+    type Error = InvalidTimeZone;
+
+    fn try_from(name: String) -> Result<Self, InvalidTimeZone> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
+        match name.bytes().all(is_allowed) && name.starts_with(|c: char| c.is_ascii_uppercase()) {
+            true => Ok(Self(name)),
+            false => Err(InvalidTimeZone(name)),
+        }
+    }
+}
