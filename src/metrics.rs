@@ -96,9 +96,9 @@ impl Metrics {
             )?,
             refused: register_int_counter_vec_with_registry!(
                 "pageviews_views_refused_total",
-                "Visits that got no number: the queue was full (busy), the database was away \
-                 (not_ready), no confirmation came before the deadline (late), or the program \
-                 was ending (stopping).",
+                "Visits that got no number: too many waited (busy), there were too many pages for \
+                 a new one (page_limit), the database was away (not_ready), no confirmation came \
+                 before the deadline (late), or the program was ending (stopping).",
                 &["reason"],
                 registry
             )?,
@@ -160,7 +160,7 @@ impl Metrics {
         };
         // They show 0 from the start: `rate` misses the first event of a counter that appears
         // with the value 1.
-        for reason in ["busy", "not_ready", "late", "stopping"] {
+        for reason in ["busy", "page_limit", "not_ready", "late", "stopping"] {
             this.refused.with_label_values(&[reason]);
         }
         for outcome in ["committed", "repeated"] {

@@ -1,17 +1,31 @@
-//! What is counted as what: the setting `time_zone`.
+//! What is counted as what: the settings `page_limit` and `time_zone`.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use figment::Figment;
 use serde::Deserialize;
 
 use super::error::Error;
 
-/// When a day begins.
-#[derive(Clone, Debug, Default)]
+/// How many pages there may be, and when a day begins.
+#[derive(Clone, Debug)]
 pub struct Counting {
+    /// How many pages the database may have. Views of one more are refused.
+    pub page_limit: NonZeroU32,
     /// The time zone in which days begin. `None` leaves it as the database has it.
     pub time_zone: Option<TimeZone>,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        const {
+            Self {
+                page_limit: NonZeroU32::new(100_000).unwrap(),
+                time_zone: None,
+            }
+        }
+    }
 }
 
 impl Counting {
@@ -26,6 +40,13 @@ impl Counting {
                 .with_metadata(figment.find_metadata(key))
                 .with_remedy(remedy)
         };
+        if figment.contains("page_limit") {
+            let limit = figment.extract_inner("page_limit");
+            counting.page_limit = limit.map_err(|error| {
+                let problem = error.kind.to_string();
+                wrong("page_limit", problem, "set a whole number above 0")
+            })?;
+        }
         if figment.contains("time_zone") {
             let zone = figment.extract_inner("time_zone").map_err(|error| {
                 let problem = error.kind.to_string();

@@ -55,6 +55,13 @@ impl<W> Batch<W> {
         });
     }
 
+    /// Takes the views of `pages`.
+    pub(super) fn remove(&mut self, pages: &[String]) -> Vec<W> {
+        let is_among = |page: &PageName| pages.iter().any(|name| name == page.as_str());
+        let removed = self.waiting.extract_if(.., |page, _| is_among(page));
+        removed.flat_map(|(_, views)| views).collect()
+    }
+
     /// Takes the views of the first `pages` pages.
     pub(super) fn take_first(&mut self, pages: usize) -> Self {
         let rest = match self.waiting.keys().nth(pages).cloned() {

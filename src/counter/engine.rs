@@ -2,6 +2,7 @@
 //!
 //! While one batch commits, the next one gathers. There is no timer and no delay when idle.
 
+use std::fmt::Arguments;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,8 +31,8 @@ const MIN_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long it waits at most, so that its visitors do not wait for nothing.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often the log tells of pages that are rejected.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// How long it takes at least from one warning to the next.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Receives the number of a view, or why it has none.
 type Visitor = oneshot::Sender<Result<i64, CountError>>;
@@ -50,8 +51,8 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     /// When a page that was rejected alone may be tried again.
     retry_at: Instant,
-    /// When the log may tell of a rejected page again.
-    log_at: Instant,
+    /// When there may be a warning again.
+    warn_at: Instant,
 }
 
 impl Engine {
@@ -71,7 +72,7 @@ impl Engine {
             monitor,
             metrics,
             retry_at: now,
-            log_at: now,
+            warn_at: now,
         }
     }
 
@@ -158,6 +159,10 @@ impl Engine {
                 self.rejected(begun, &reason);
                 Ok(true)
             }
+            Ok(Outcome::NoRoom(pages)) => {
+                self.refuse(&pages);
+                Ok(true)
+            }
             Err(error) => {
                 self.outbox.failed();
                 self.monitor.failed(begun, &error);
@@ -172,12 +177,30 @@ impl Engine {
         let Some(page) = self.outbox.rejected() else {
             return;
         };
-        let now = Instant::now();
         let wait = begun.elapsed() * RETRY_FACTOR;
-        self.retry_at = now + wait.clamp(MIN_RETRY_INTERVAL, MAX_RETRY_INTERVAL);
-        if now >= self.log_at {
-            self.log_at = now + LOG_INTERVAL;
-            log::warn!("the database does not count {page}, trying again: {reason}");
+        self.retry_at = Instant::now() + wait.clamp(MIN_RETRY_INTERVAL, MAX_RETRY_INTERVAL);
+        self.warn(format_args!(
+            "the database does not count {page}, trying again: {reason}"
+        ));
+    }
+
+    /// Refuses the views of new `pages`, for which there is no room.
+    fn refuse(&mut self, pages: &[String]) {
+        for visitor in self.outbox.refuse(pages) {
+            let _ = visitor.send(Err(CountError::PageLimit));
+        }
+        let limit = self.counting.page_limit;
+        self.warn(format_args!(
+            "views of new pages are refused: there are {limit} pages, which is page_limit"
+        ));
+    }
+
+    /// Logs `warning`, unless there was one in the last minute: visitors can cause many.
+    fn warn(&mut self, warning: Arguments<'_>) {
+        let now = Instant::now();
+        if now >= self.warn_at {
+            self.warn_at = now + WARN_INTERVAL;
+            log::warn!("{warning}");
         }
     }
 }

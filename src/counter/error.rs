@@ -8,6 +8,9 @@ pub enum CountError {
     /// Too many views wait already. This one is not counted.
     #[error("busy")]
     Busy,
+    /// The page is new, and there are as many pages as there may be. The view is not counted.
+    #[error("page_limit")]
+    PageLimit,
     /// The database cannot be used. The view is not counted.
     #[error("not_ready")]
     NotReady(#[from] NotReady),

@@ -3,6 +3,7 @@
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use super::settings;
 use crate::page::PageName;
 
 /// The largest number that a page may be set to. Scripts read integers exactly up to 2^53, and
@@ -161,6 +162,7 @@ pub async fn set(
     repeat_numbers: bool,
 ) -> Result<Set, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    settings::count_pages(&mut transaction).await?;
     // Makes and locks the row first: otherwise the page could be counted between a look and a
     // change.
     let before: i64 = sqlx::query_scalar(
@@ -187,6 +189,7 @@ pub async fn set(
     .bind(CHANNEL)
     .execute(&mut *transaction)
     .await?;
+    settings::count_pages(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Set::Done { before })
 }

@@ -134,6 +134,16 @@ impl<W> Outbox<W> {
             .flatten()
     }
 
+    /// Takes the views of `pages` out of a batch of which no copy was sent.
+    pub fn refuse(&mut self, pages: &[String]) -> Vec<W> {
+        let Some(batch) = &mut self.unconfirmed else {
+            return Vec::new();
+        };
+        let refused = batch.remove(pages);
+        self.unconfirmed.take_if(|batch| batch.is_empty());
+        refused
+    }
+
     /// No copy of the batch was added, and none can be any more. Returns the page that is to blame,
     /// if it was alone in the batch.
     pub fn rejected(&mut self) -> Option<PageName> {

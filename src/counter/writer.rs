@@ -1,5 +1,6 @@
 //! A writer: a process that counts, over a connection of its own. It bounds what the ledger does.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -21,6 +22,9 @@ const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// found. A batch of 2,048 pages is halved 11 times, which then takes less than 3 s.
 const SEEKING_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// How many names of pages a writer keeps in memory, so that it need not ask whether they exist.
+const MAX_KNOWN: usize = 100_000;
+
 /// What became of a batch.
 pub enum Outcome {
     /// It is committed.
@@ -32,6 +36,8 @@ pub enum Outcome {
     },
     /// No copy of it was added, and none can be added any more.
     Rejected(database::Error),
+    /// It was not sent, because these new pages would be more than there may be.
+    NoRoom(Vec<String>),
 }
 
 /// The connection over which a process counts.
@@ -41,6 +47,9 @@ pub struct Writer {
     id: Uuid,
     /// How long the connection waits for a lock.
     lock_timeout: Duration,
+    page_limit: i64,
+    /// Pages that exist.
+    known: HashSet<String>,
 }
 
 impl Writer {
@@ -56,6 +65,8 @@ impl Writer {
     ) -> Result<(Self, Server), database::Error> {
         let (mut connection, server) = database::connect(database, SERVER_TIMEOUT).await?;
         within(STATEMENT_TIMEOUT, ledger::settle(&mut connection, id, 0)).await?;
+        let prepare = settings::count_pages(&mut connection);
+        within(STATEMENT_TIMEOUT, prepare).await?;
         if let Some(zone) = &counting.time_zone {
             set_time_zone(&mut connection, zone).await?;
         }
@@ -63,6 +74,8 @@ impl Writer {
             connection,
             id,
             lock_timeout: database::LOCK_TIMEOUT,
+            page_limit: counting.page_limit.get().into(),
+            known: HashSet::new(),
         };
         Ok((writer, server))
     }
@@ -78,6 +91,14 @@ impl Writer {
         })
         .await?;
         let (pages, sizes) = (outgoing.batch.pages(), outgoing.batch.sizes());
+        if !outgoing.again {
+            match self.admit(&pages).await {
+                Ok(refused) if refused.is_empty() => {}
+                Ok(refused) => return Ok(Outcome::NoRoom(refused)),
+                Err(error) if error.is_rejection() => return Ok(Outcome::Rejected(error)),
+                Err(error) => return Err(error),
+            }
+        }
         let connection = &mut self.connection;
         let add = ledger::add(connection, self.id, outgoing.number, &pages, &sizes);
         let rejection = match within(STATEMENT_TIMEOUT, add).await {
@@ -99,6 +120,24 @@ impl Writer {
             },
             None => Outcome::Rejected(rejection),
         })
+    }
+
+    /// Makes room for those of `pages` that are new. Returns those for which there is none.
+    async fn admit(&mut self, pages: &[&str]) -> Result<Vec<String>, database::Error> {
+        let is_new = |page: &&str| !self.known.contains(*page);
+        let new: Vec<_> = pages.iter().copied().filter(is_new).collect();
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let admit = settings::admit(&mut self.connection, &new, self.page_limit);
+        let refused = within(STATEMENT_TIMEOUT, admit).await?;
+        if refused.is_empty() {
+            if self.known.len() >= MAX_KNOWN {
+                self.known.clear();
+            }
+            self.known.extend(new.into_iter().map(String::from));
+        }
+        Ok(refused)
     }
 
     async fn wait_for_locks(&mut self, limit: Duration) -> Result<(), database::Error> {

@@ -79,8 +79,8 @@ impl Error {
             Self::Count(CountError::Busy) | Self::Busy | Self::TooManyFollowers(_) => {
                 Status::TooManyRequests
             }
-            // Any error will do: see [`Speculative`].
-            Self::Speculative(_) => Status::Forbidden,
+            // For the visit of a prefetch any error will do: see [`Speculative`].
+            Self::Count(CountError::PageLimit) | Self::Speculative(_) => Status::Forbidden,
             Self::Template => Status::InternalServerError,
             Self::UnknownPage(_) => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
@@ -175,6 +175,10 @@ fn not_counted(reason: &CountError) -> &'static str {
         CountError::Busy => {
             "More visitors came at once than can be counted. This visit was not counted. Try \
              again in a moment."
+        }
+        CountError::PageLimit => {
+            "This page is new, and the owner of this counter allows no more pages. This visit was \
+             not counted."
         }
         CountError::NotReady(_) => advice(Status::ServiceUnavailable),
         CountError::Late | CountError::Stopping => advice(Status::GatewayTimeout),

@@ -39,6 +39,7 @@ mod live_totals;
 mod logs;
 mod metrics;
 mod outage;
+mod page_limit;
 mod private_postgres;
 mod readiness;
 mod rejected_pages;
