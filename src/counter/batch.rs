@@ -42,9 +42,20 @@ impl<W> Batch<W> {
         self.waiting.entry(page).or_default().push(view);
     }
 
-    /// Moves all views of `other`, which has other pages, here.
-    pub(super) fn append(&mut self, mut other: Self) {
-        self.waiting.append(&mut other.waiting);
+    /// Moves all views of `other` here.
+    pub(super) fn append(&mut self, other: Self) {
+        for (page, mut views) in other.waiting {
+            self.waiting.entry(page).or_default().append(&mut views);
+        }
+    }
+
+    /// Takes the last views of the first page, so that the page keeps up to `room` of them.
+    pub(super) fn truncate_first(&mut self, room: usize) -> Vec<W> {
+        let Some(mut first) = self.waiting.first_entry() else {
+            return Vec::new();
+        };
+        let views = first.get_mut();
+        views.split_off(room.min(views.len()))
     }
 
     /// Forgets the views that are `gone`.
@@ -87,6 +98,11 @@ impl<W> Batch<W> {
     /// What receives the numbers.
     pub fn waiting(&self) -> impl Iterator<Item = &W> {
         self.waiting.values().flatten()
+    }
+
+    /// What receives the numbers, in the order of the pages.
+    pub(super) fn into_waiting(self) -> impl Iterator<Item = W> {
+        self.waiting.into_values().flatten()
     }
 
     /// The pages, in order.

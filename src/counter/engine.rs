@@ -2,7 +2,7 @@
 //!
 //! While one batch commits, the next one gathers. There is no timer and no delay when idle.
 
-use std::fmt::Arguments;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use rocket::tokio::{select, time};
 use uuid::Uuid;
 
 use super::error::CountError;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Rejection};
 use super::writer::{Outcome, Writer};
 use crate::config::{self, Counting};
 use crate::database::{self, ConnectionMonitor, Server};
@@ -21,8 +21,8 @@ use crate::page::PageName;
 /// How many views a transaction may add. A larger batch would delay its first view.
 const MAX_BATCH: usize = 2048;
 
-/// A page that was rejected alone waits this many times as long as the attempt took before it is
-/// tried again, so that other pages get most of the time.
+/// While other views wait, a page that was rejected alone waits this many times as long as its
+/// attempt took before it is tried again.
 const RETRY_FACTOR: u32 = 5;
 
 /// How long it waits at least.
@@ -31,8 +31,11 @@ const MIN_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long it waits at most, so that its visitors do not wait for nothing.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long it takes at least from one warning to the next.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
+/// After this time without a confirmed batch, rejections are an outage.
+const OUTAGE_AFTER: Duration = Duration::from_secs(5);
+
+/// How long it takes at least from one line of log about rejected pages to the next.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Receives the number of a view, or why it has none.
 type Visitor = oneshot::Sender<Result<i64, CountError>>;
@@ -51,8 +54,11 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     /// When a page that was rejected alone may be tried again.
     retry_at: Instant,
-    /// When there may be a warning again.
-    warn_at: Instant,
+    /// Since when every batch was rejected.
+    rejecting_since: Option<Instant>,
+    is_stopping: bool,
+    rejection_log: Throttle,
+    limit_log: Throttle,
 }
 
 impl Engine {
@@ -63,7 +69,6 @@ impl Engine {
         monitor: ConnectionMonitor,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let now = Instant::now();
         Self {
             waiting,
             outbox: Outbox::new(MAX_BATCH),
@@ -71,8 +76,11 @@ impl Engine {
             counting,
             monitor,
             metrics,
-            retry_at: now,
-            warn_at: now,
+            retry_at: Instant::now(),
+            rejecting_since: None,
+            is_stopping: false,
+            rejection_log: Throttle::default(),
+            limit_log: Throttle::default(),
         }
     }
 
@@ -86,7 +94,7 @@ impl Engine {
                 // The views that wait are dropped, which refuses them.
                 () = &mut stop => return,
             };
-            if self.count(writer, server).await.is_ok() {
+            if self.count(writer, server, stop.as_mut()).await.is_ok() {
                 return;
             }
         }
@@ -105,8 +113,15 @@ impl Engine {
     }
 
     /// Sends batch after batch, until the connection breaks or no more views can come.
-    async fn count(&mut self, mut writer: Writer, server: Server) -> Result<(), database::Error> {
-        // An unconfirmed batch goes first: the database works when its outcome is known.
+    async fn count(
+        &mut self,
+        mut writer: Writer,
+        server: Server,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), database::Error> {
+        // What is left goes first: the database works when its outcome is known.
+        while self.send(&mut writer).await? {}
+        self.outbox.retry();
         self.send(&mut writer).await?;
         self.monitor.connected(Arc::new(server));
         let mut views = Vec::new();
@@ -124,8 +139,12 @@ impl Engine {
                         let _ = visitor.send(Err(CountError::Busy));
                     }
                 }
-                () = time::sleep_until(self.retry_at.into()), if self.outbox.has_postponed() => {
+                () = time::sleep_until(self.retry_at.into()), if self.outbox.postponed() > 0 => {
                     self.outbox.retry();
+                }
+                () = &mut stop, if !self.is_stopping => {
+                    self.is_stopping = true;
+                    self.give_up_postponed();
                 }
             }
         }
@@ -149,6 +168,7 @@ impl Engine {
                 if again {
                     self.metrics.outcome_found(before);
                 }
+                self.rejecting_since = None;
                 for (visitor, number) in self.outbox.confirmed(totals) {
                     // A visitor who hung up in the meantime is counted and needs no number.
                     let _ = visitor.send(Ok(number));
@@ -156,7 +176,7 @@ impl Engine {
                 Ok(true)
             }
             Ok(Outcome::Rejected(reason)) => {
-                self.rejected(begun, &reason);
+                self.rejected(begun, reason)?;
                 Ok(true)
             }
             Ok(Outcome::NoRoom(pages)) => {
@@ -172,16 +192,41 @@ impl Engine {
     }
 
     /// Handles the rejection of a batch that was sent at `begun`.
-    fn rejected(&mut self, begun: Instant, reason: &database::Error) {
+    ///
+    /// # Errors
+    /// The database has rejected everything for a while, so that another connection may help.
+    fn rejected(&mut self, begun: Instant, reason: database::Error) -> Result<(), database::Error> {
         self.metrics.rejected();
-        let Some(page) = self.outbox.rejected() else {
-            return;
+        let Some(Rejection { page, refused }) = self.outbox.rejected() else {
+            return Ok(());
         };
-        let wait = begun.elapsed() * RETRY_FACTOR;
+        for visitor in refused {
+            let _ = visitor.send(Err(CountError::Busy));
+        }
+        if self.is_stopping {
+            self.give_up_postponed();
+        }
+        let since = self.rejecting_since.get_or_insert(begun);
+        if since.elapsed() >= OUTAGE_AFTER && self.outbox.rejects_much() {
+            self.monitor.failed(*since, &reason);
+            return Err(reason);
+        }
+        let wait = match self.waiting.is_empty() {
+            true => Duration::ZERO,
+            false => begun.elapsed() * RETRY_FACTOR,
+        };
         self.retry_at = Instant::now() + wait.clamp(MIN_RETRY_INTERVAL, MAX_RETRY_INTERVAL);
-        self.warn(format_args!(
-            "the database does not count {page}, trying again: {reason}"
-        ));
+        if self.rejection_log.allows() {
+            log::warn!("the database does not count {page}, trying again: {reason}");
+        }
+        Ok(())
+    }
+
+    /// Refuses the views whose page is rejected.
+    fn give_up_postponed(&mut self) {
+        for visitor in self.outbox.take_postponed() {
+            let _ = visitor.send(Err(CountError::Stopping));
+        }
     }
 
     /// Refuses the views of new `pages`, for which there is no room.
@@ -189,18 +234,23 @@ impl Engine {
         for visitor in self.outbox.refuse(pages) {
             let _ = visitor.send(Err(CountError::PageLimit));
         }
-        let limit = self.counting.page_limit;
-        self.warn(format_args!(
-            "views of new pages are refused: there are {limit} pages, which is page_limit"
-        ));
-    }
-
-    /// Logs `warning`, unless there was one in the last minute: visitors can cause many.
-    fn warn(&mut self, warning: Arguments<'_>) {
-        let now = Instant::now();
-        if now >= self.warn_at {
-            self.warn_at = now + WARN_INTERVAL;
-            log::warn!("{warning}");
+        if self.limit_log.allows() {
+            let limit = self.counting.page_limit;
+            log::warn!("views of new pages are refused: there are {limit} pages (page_limit)");
         }
+    }
+}
+
+/// Lets one line a minute into the log: visitors can cause many.
+#[derive(Default)]
+struct Throttle(Option<Instant>);
+
+impl Throttle {
+    fn allows(&mut self) -> bool {
+        let allows = self.0.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
+        if allows {
+            self.0 = Some(Instant::now());
+        }
+        allows
     }
 }

@@ -8,6 +8,9 @@
 //! under new numbers, down to the page that the database rejects alone. The views of that page are
 //! then postponed, so that they delay no other page.
 
+use std::collections::BTreeSet;
+use std::mem;
+
 use super::batch::Batch;
 use crate::page::PageName;
 
@@ -24,7 +27,11 @@ pub struct Outbox<W> {
     seeking: bool,
     /// Views that were not added: no batch had them, or it was rejected.
     waiting: Batch<W>,
-    /// Views of the pages that were rejected alone.
+    /// Whether a batch with these views was rejected.
+    is_split: bool,
+    /// The pages that were rejected alone, until a batch with the page is confirmed.
+    rejected: BTreeSet<PageName>,
+    /// Views of these pages.
     postponed: Batch<W>,
     /// The page that was rejected alone last.
     last_rejected: Option<PageName>,
@@ -48,6 +55,15 @@ pub struct Outgoing<'o, W> {
     pub seeking: bool,
 }
 
+/// A page that the database rejects alone.
+#[derive(Debug)]
+pub struct Rejection<W> {
+    /// The page.
+    pub page: PageName,
+    /// Its views that must be refused, because too many are postponed already.
+    pub refused: Vec<W>,
+}
+
 impl<W> Outbox<W> {
     /// An empty outbox. A batch may have up to `max` pages, and up to `max` views may be postponed.
     pub fn new(max: usize) -> Self {
@@ -57,6 +73,8 @@ impl<W> Outbox<W> {
             sent: false,
             seeking: false,
             waiting: Batch::default(),
+            is_split: false,
+            rejected: BTreeSet::new(),
             postponed: Batch::default(),
             last_rejected: None,
             limit: max,
@@ -71,7 +89,7 @@ impl<W> Outbox<W> {
         let mut room = self.max.saturating_sub(self.postponed.len());
         let mut refused = Vec::new();
         for (page, view) in views {
-            if !self.postponed.contains(&page) {
+            if !self.rejected.contains(&page) {
                 self.waiting.push(page, view);
             } else if room > 0 {
                 room -= 1;
@@ -87,7 +105,8 @@ impl<W> Outbox<W> {
     pub fn outgoing(&mut self) -> Option<Outgoing<'_, W>> {
         if self.unconfirmed.is_none() && !self.waiting.is_empty() {
             let batch = self.waiting.take_first(self.limit);
-            self.load(batch, self.limit < self.max);
+            self.load(batch, self.is_split);
+            self.is_split &= !self.waiting.is_empty();
         }
         let batch = self.unconfirmed.as_ref()?;
         Some(Outgoing {
@@ -98,9 +117,9 @@ impl<W> Outbox<W> {
         })
     }
 
-    /// Whether there are postponed views.
-    pub fn has_postponed(&self) -> bool {
-        !self.postponed.is_empty()
+    /// How many views are postponed.
+    pub fn postponed(&self) -> usize {
+        self.postponed.len()
     }
 
     /// Makes a batch of the next page that is postponed. Only for an outbox of which
@@ -127,11 +146,9 @@ impl<W> Outbox<W> {
     /// The batch is committed and made `totals`: numbers its views.
     pub fn confirmed(&mut self, totals: Vec<i64>) -> impl Iterator<Item = (W, i64)> {
         self.limit = (self.limit + self.limit / 8 + 1).min(self.max);
-        self.unconfirmed
-            .take()
-            .map(|batch| batch.numbered(totals))
-            .into_iter()
-            .flatten()
+        let batch = self.unconfirmed.take().unwrap_or_default();
+        self.rejected.retain(|page| !batch.contains(page));
+        batch.numbered(totals)
     }
 
     /// Takes the views of `pages` out of a batch of which no copy was sent.
@@ -144,19 +161,35 @@ impl<W> Outbox<W> {
         refused
     }
 
-    /// No copy of the batch was added, and none can be any more. Returns the page that is to blame,
-    /// if it was alone in the batch.
-    pub fn rejected(&mut self) -> Option<PageName> {
-        let batch = self.unconfirmed.take()?;
-        let page = batch.only_page().cloned();
-        if page.is_some() {
-            self.postponed.append(batch);
-            self.last_rejected.clone_from(&page);
-        } else {
-            self.limit = batch.pages().len() / 2;
+    /// No copy of the batch was added, and none can be any more. Says which page is to blame, if it
+    /// was alone in the batch.
+    pub fn rejected(&mut self) -> Option<Rejection<W>> {
+        let mut batch = self.unconfirmed.take()?;
+        let Some(page) = batch.only_page().filter(|_| !self.sent).cloned() else {
+            // A copy that is sent again may be rejected for its number alone.
+            if !self.sent {
+                self.limit = batch.pages().len() / 2;
+                self.is_split = true;
+            }
             self.waiting.append(batch);
-        }
-        page
+            return None;
+        };
+        let room = self.max.saturating_sub(self.postponed.len());
+        let refused = batch.truncate_first(room);
+        self.postponed.append(batch);
+        self.rejected.insert(page.clone());
+        self.last_rejected = Some(page.clone());
+        Some(Rejection { page, refused })
+    }
+
+    /// Whether the database rejects what matters: the page `/`, or more than one page.
+    pub fn rejects_much(&self) -> bool {
+        self.rejected.len() > 1 || self.rejected.contains(&PageName::home())
+    }
+
+    /// Takes the views that are postponed.
+    pub fn take_postponed(&mut self) -> impl Iterator<Item = W> {
+        mem::take(&mut self.postponed).into_waiting()
     }
 
     /// Forgets the views of which `gone` says that nobody waits for their number any more. The

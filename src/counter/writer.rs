@@ -1,7 +1,7 @@
 //! A writer: a process that counts, over a connection of its own. It bounds what the ledger does.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -18,9 +18,13 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// that is given up leaves no statement behind that holds a lock.
 const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// How long a batch waits for a lock while other pages wait for the page that is locked to be
-/// found. A batch of 2,048 pages is halved 11 times, which then takes less than 3 s.
-const SEEKING_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a batch waits for a lock at least while other pages wait for the page that is locked
+/// to be found. A batch of 2,048 pages is halved 11 times, which then takes less than 3 s.
+const MIN_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How many times as long as the last batch took it waits: another replica that commits is no
+/// reason to blame a page.
+const LOCK_TIMEOUT_FACTOR: u32 = 4;
 
 /// How many names of pages a writer keeps in memory, so that it need not ask whether they exist.
 const MAX_KNOWN: usize = 100_000;
@@ -47,6 +51,8 @@ pub struct Writer {
     id: Uuid,
     /// How long the connection waits for a lock.
     lock_timeout: Duration,
+    /// How long the last batch took that was committed.
+    last_duration: Duration,
     page_limit: i64,
     /// Pages that exist.
     known: HashSet<String>,
@@ -74,6 +80,7 @@ impl Writer {
             connection,
             id,
             lock_timeout: database::LOCK_TIMEOUT,
+            last_duration: Duration::ZERO,
             page_limit: counting.page_limit.get().into(),
             known: HashSet::new(),
         };
@@ -86,7 +93,8 @@ impl Writer {
     /// The connection is of no use any more. The batch may have been added.
     pub async fn add<W>(&mut self, outgoing: &Outgoing<'_, W>) -> Result<Outcome, database::Error> {
         self.wait_for_locks(match outgoing.seeking {
-            true => SEEKING_LOCK_TIMEOUT,
+            true => (self.last_duration * LOCK_TIMEOUT_FACTOR)
+                .clamp(MIN_LOCK_TIMEOUT, database::LOCK_TIMEOUT),
             false => database::LOCK_TIMEOUT,
         })
         .await?;
@@ -100,9 +108,11 @@ impl Writer {
             }
         }
         let connection = &mut self.connection;
+        let begun = Instant::now();
         let add = ledger::add(connection, self.id, outgoing.number, &pages, &sizes);
         let rejection = match within(STATEMENT_TIMEOUT, add).await {
             Ok(totals) => {
+                self.last_duration = begun.elapsed();
                 return Ok(Outcome::Committed {
                     totals,
                     before: false,

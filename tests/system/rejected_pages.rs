@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use pageviews::database::NotReady;
 use rocket::futures::future::join_all;
-use rocket::tokio;
+use rocket::tokio::{self, time};
 
 use crate::support::engine::{
     CountError, Counter, Limits, PageName, engine, engine_with, hold, release,
@@ -127,7 +128,10 @@ async fn a_batch_that_is_lost_and_then_rejected_counts_once() {
     let proxy = Proxy::to(&url).await;
     let views = engine(&proxy.url).await;
     let mut counted = 0;
-    for cut in Cut::ALL.repeat(2) {
+    for (cut, long) in Cut::ALL
+        .into_iter()
+        .flat_map(|cut| [(cut, false), (cut, true)])
+    {
         counted += 1;
         assert_eq!(views.count(PageName::home()).await, Ok(counted));
         let holder = hold(&url, "/").await;
@@ -136,8 +140,11 @@ async fn a_batch_that_is_lost_and_then_rejected_counts_once() {
             let views = views.clone();
             tokio::spawn(async move { views.count(PageName::home()).await })
         };
-        // The copy that is sent again waits for the lock, or is rejected for it.
         eventually_async("the cut", async || proxy.cuts() > cuts).await;
+        // In half of the rounds, the copy that is sent again is rejected for the lock.
+        let cut_at = Instant::now();
+        let held = Duration::from_secs(if long { 3 } else { 0 });
+        eventually_async("the rejection", async || cut_at.elapsed() >= held).await;
         release(holder).await;
         counted += 1;
         assert_eq!(
@@ -173,4 +180,81 @@ async fn a_batch_too_large_for_its_time_limit_is_halved() {
     for visit in soon("all visits", join_all(visits)).await {
         assert_eq!(visit.unwrap(), Ok(1));
     }
+}
+
+#[rocket::async_test]
+async fn an_impatient_visitor_of_a_locked_page_slows_nobody() {
+    let url = support::database().await;
+    let views = engine(&url).await;
+    let holder = hold(&url, "readme").await;
+    let impatient = tokio::spawn({
+        let views = views.clone();
+        async move {
+            loop {
+                let visit = views.count("readme".parse().unwrap());
+                let _ = time::timeout(Duration::from_millis(50), visit).await;
+            }
+        }
+    });
+    // From the second attempt on, the page is known.
+    let found = async || views.count(PageName::home()).await.is_ok();
+    eventually_async("the page is found", found).await;
+    let begun = Instant::now();
+    for _ in 0..20 {
+        views.count(PageName::home()).await.unwrap();
+    }
+    // With a batch that waits for the lock in between, each of them would take 2 s.
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    impatient.abort();
+    release(holder).await;
+}
+
+#[rocket::async_test]
+async fn a_database_that_rejects_everything_is_failing_until_it_counts_again() {
+    let url = support::database().await;
+    let views = engine(&url).await;
+    assert_eq!(views.count(PageName::home()).await, Ok(1));
+    let mut admin = support::connect(&url).await;
+    let rename = sqlx::raw_sql("ALTER TABLE pages RENAME TO lost");
+    rename.execute(&mut admin).await.unwrap();
+    let refused = async || {
+        let refused = views.count(PageName::home()).await.err();
+        refused == Some(CountError::NotReady(NotReady::Failing))
+    };
+    eventually_async("a refusal at once", refused).await;
+    let rename = sqlx::raw_sql("ALTER TABLE lost RENAME TO pages");
+    rename.execute(&mut admin).await.unwrap();
+    let counted = async || views.count(PageName::home()).await.is_ok();
+    eventually_async("a view is counted", counted).await;
+    assert_eq!(views.readiness().last_known(), Ok(()));
+}
+
+/// Three replicas, one page, and commits that take longer than a page is sought.
+#[rocket::async_test]
+async fn slow_commits_of_other_replicas_do_not_make_a_page_bad() {
+    let url = support::database().await;
+    let replicas = join_all([engine(&url), engine(&url), engine(&url)]).await;
+    // A deferred trigger runs in the commit.
+    sqlx::raw_sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON writers
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()",
+    )
+    .execute(&mut support::connect(&url).await)
+    .await
+    .unwrap();
+    let visitors = Visitors::start(&replicas, 12);
+    visitors.go_on(24).await;
+    let holder = hold(&url, "a").await;
+    // The first batch of each replica waits for the lock in vain.
+    let held = Instant::now();
+    eventually_async("rejections", async || held.elapsed().as_secs() >= 3).await;
+    release(holder).await;
+    visitors.go_on(120).await;
+    assert_eq!(visitors.add_up(&url).await, 0);
 }
