@@ -16,11 +16,8 @@ pub use self::listener::Listener;
 pub use self::pool::{Db, Pool, close, query, stage};
 pub use self::readiness::{ConnectionMonitor, NotReady, Readiness, Server};
 pub use self::session::LOCK_TIMEOUT;
-use self::session::session;
+use self::session::{CONNECT_TIMEOUT, session};
 use crate::config;
-
-/// How long a connection may take until it can be used.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long the migrations may take.
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(600);

@@ -20,10 +20,12 @@ impl Listener {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .connect_lazy_with(options);
-        let mut listener = PgListener::connect_with(&pool).await?;
+        // From here on it is closed like any other, even if the next statement is never answered.
+        let mut this = Self(Some(PgListener::connect_with(&pool).await?));
+        let listener = this.listener()?;
         listener.eager_reconnect(false);
         listener.listen(channel).await?;
-        Ok(Self(Some(listener)))
+        Ok(this)
     }
 
     /// The connection, for statements.

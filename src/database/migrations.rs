@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::error::{Error, within};
+use super::session::CONNECT_TIMEOUT;
 
 /// The migrations of this program. A newer replica may have applied others: each migration works
 /// with the code before it.
@@ -46,14 +47,10 @@ pub async fn are_applied(connection: &mut PgConnection) -> Result<bool, sqlx::Er
 /// # Errors
 /// A migration failed, or another replica applies them.
 pub async fn apply(options: &PgConnectOptions, limit: Duration) -> Result<(), Error> {
-    within(limit, async {
-        let mut connection = PgConnection::connect_with(options).await?;
-        // `run` does not compile in a spawned task: "implementation of `Acquire` is not general
-        // enough".
-        migrations()
-            .run_direct(None, &mut connection, false)
-            .await?;
-        Ok::<_, Error>(())
-    })
-    .await
+    let connect = PgConnection::connect_with(options);
+    let mut connection = within(CONNECT_TIMEOUT, connect).await?;
+    // `run` does not compile in a spawned task: "implementation of `Acquire` is not general
+    // enough".
+    let migrations = migrations();
+    within(limit, migrations.run_direct(None, &mut connection, false)).await
 }

@@ -1,11 +1,13 @@
 //! A network that falls silent, so that connections neither answer nor end, costs seconds and no
 //! connection.
 
+use pageviews::database;
 use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::tokio;
 use sqlx::migrate::Migrate;
 
+use crate::SOON;
 use crate::common::Stream;
 use crate::support::engine::{PageName, engine};
 use crate::support::proxy::{Cut, Proxy};
@@ -69,6 +71,37 @@ async fn live_totals_go_on_over_a_new_connection() {
         proxy.silent() == 0
     })
     .await;
+}
+
+#[rocket::async_test]
+async fn a_packet_lost_while_listening_begins_keeps_no_connection() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let config = support::config(&proxy.url);
+    for packets in 0..4 {
+        proxy.silence_next_after(packets);
+        let listener = database::listen(config.database().unwrap(), "views").await;
+        // A connection that works has two packets: the start, and LISTEN.
+        assert_eq!(listener.is_err(), packets <= 2, "after {packets} packets");
+        drop(listener);
+        eventually_async("the silent connection is closed", async || {
+            proxy.silent() == 0
+        })
+        .await;
+    }
+}
+
+#[rocket::async_test]
+async fn a_packet_lost_before_the_migrations_delays_them_by_seconds() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let config = support::config(&proxy.url);
+    // The first connection finds that migrations are missing. The second should apply them.
+    proxy.silence_second_after(1);
+    let connect = database::connect(config.database().unwrap(), SOON);
+    assert!(soon("the time limit", connect).await.is_err());
+    let connect = database::connect(config.database().unwrap(), SOON);
+    assert!(soon("the database", connect).await.is_ok());
 }
 
 #[rocket::async_test]

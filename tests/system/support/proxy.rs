@@ -1,6 +1,7 @@
 //! A TCP proxy in front of the server. It cuts connections at chosen moments of a batch, lets them
 //! fall silent without an end, and answers that the disk is full.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -44,8 +45,8 @@ struct Orders {
     refusals: AtomicUsize,
     /// Connections that are older than the last change are silent.
     silence: watch::Sender<()>,
-    /// How many packets of the client the next new connection passes on before it is silent.
-    silent_after: Mutex<Option<usize>>,
+    /// How many packets of the client the next new connections pass on before they are silent.
+    silent_after: Mutex<VecDeque<usize>>,
     /// Silent connections that the client has not closed.
     silent: AtomicUsize,
 }
@@ -105,7 +106,13 @@ impl Proxy {
 
     /// The next new connection is silent after this many packets of the client.
     pub fn silence_next_after(&self, packets: usize) {
-        *self.orders.silent_after.lock().unwrap() = Some(packets);
+        self.orders.silent_after.lock().unwrap().push_back(packets);
+    }
+
+    /// The second new connection from now is silent after this many packets of the client.
+    pub fn silence_second_after(&self, packets: usize) {
+        self.silence_next_after(usize::MAX);
+        self.silence_next_after(packets);
     }
 
     /// How many silent connections the client still has open.
@@ -125,7 +132,7 @@ async fn relay(
 ) -> std::io::Result<()> {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut silence = orders.silence.subscribe();
-    let mut silent_after = orders.silent_after.lock().unwrap().take();
+    let mut silent_after = orders.silent_after.lock().unwrap().pop_front();
     loop {
         if silent_after == Some(0) {
             return stay_silent(client, orders).await;
