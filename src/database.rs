@@ -42,7 +42,7 @@ pub async fn connect(
         let options = session(&database.connect, MIGRATE_TIMEOUT);
         migrations::apply(&options, MIGRATE_TIMEOUT).await?;
     }
-    let server = within(CONNECT_TIMEOUT, inspect(&mut connection)).await?;
+    let server = within(CONNECT_TIMEOUT, inspect(database, &mut connection)).await?;
     Ok((connection, server))
 }
 
@@ -70,12 +70,30 @@ pub async fn set_lock_timeout(
     Ok(())
 }
 
-/// Says which database answers.
-async fn inspect(connection: &mut PgConnection) -> Result<Server, sqlx::Error> {
+/// Says which database answers, and makes sure that what it commits survives a crash.
+async fn inspect(
+    database: &config::Database,
+    connection: &mut PgConnection,
+) -> Result<Server, Error> {
+    // A commit waits for the disk at least, whatever the role or the database says.
     let server = sqlx::query_as(
         "SELECT current_database()::text,
-            split_part(current_setting('server_version'), ' ', 1)",
+            split_part(current_setting('server_version'), ' ', 1),
+            ARRAY(
+                SELECT name FROM unnest(ARRAY['fsync', 'full_page_writes']) AS name
+                WHERE current_setting(name) = 'off'
+            ),
+            CASE current_setting('synchronous_commit') WHEN 'off' THEN
+                set_config('synchronous_commit', 'on', false)
+            END",
     );
-    let (name, version) = server.fetch_one(connection).await?;
-    Ok(Server { name, version })
+    let (name, version, off, _): (_, _, Vec<String>, Option<String>) =
+        server.fetch_one(connection).await?;
+    match off.first() {
+        Some(setting) if database.require_durability => Err(Error::Misconfigured(format!(
+            "{setting} is off on the server, so a crash can lose views that were counted; turn it \
+             on, or set databases.pageviews.require_durability = false"
+        ))),
+        _ => Ok(Server { name, version }),
+    }
 }

@@ -24,6 +24,8 @@ pub struct Database {
     /// Whether somebody on the way to the server could read and change what they say, without the
     /// owner's consent.
     pub is_exposed: bool,
+    /// Whether a server that may lose commits in a crash is refused.
+    pub require_durability: bool,
     /// Connections that the pool keeps open.
     pub min_connections: u32,
     /// Connections that the pool may open. The engine and the live totals have their own.
@@ -58,6 +60,7 @@ impl Database {
         Ok(Self {
             connect: connect.application_name("pageviews"),
             is_exposed,
+            require_durability: read_require_durability(figment, prefix)?,
             min_connections: pool.min_connections.unwrap_or(0),
             max_connections: u32::try_from(pool.max_connections).unwrap_or(u32::MAX),
             connect_timeout: Duration::from_secs(pool.connect_timeout),
@@ -87,6 +90,15 @@ fn parse_url(figment: &Figment, url: &str) -> Result<(PgConnectOptions, bool), E
     // The host of an IPv6 URL has brackets, which neither the resolver nor TLS understands.
     let host = connect.get_host().trim_matches(['[', ']']).to_string();
     tls::apply(connect.host(&host), &parameters)
+}
+
+fn read_require_durability(figment: &Figment, prefix: &str) -> Result<bool, Error> {
+    match figment.contains("require_durability") {
+        true => figment
+            .extract_inner("require_durability")
+            .map_err(|error| Error::from_figment(&error, prefix)),
+        false => Ok(true),
+    }
 }
 
 /// What `password_file` holds, without the end of its line. `None` if there is no such setting.

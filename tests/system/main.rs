@@ -26,6 +26,7 @@ mod configuration;
 mod counting;
 mod database_tls;
 mod days;
+mod durability;
 mod error_pages;
 mod exactly_once;
 mod export;
