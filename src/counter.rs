@@ -38,6 +38,9 @@ use crate::page::{AllowedPages, PageName};
 /// How long the database may take to answer a question about past views.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the database may take to tell what is only a metric.
+const GAUGE_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Counts views.
 pub struct Counter {
     queue: mpsc::Sender<Waiting>,
@@ -122,6 +125,14 @@ impl Counter {
     ) -> Result<Unlisted, ReadError> {
         let read = async |database: &mut PgConnection| history::unlisted(database, allowed).await;
         self.read(pool, read).await
+    }
+
+    /// How full the server's queue of notifications is, from 0 to 1, asked over a connection of
+    /// `pool`. `None` if the database does not answer soon.
+    pub async fn notification_queue_usage(&self, pool: &PgPool) -> Option<f64> {
+        self.readiness.last_known().ok()?;
+        let usage = database::query(pool, GAUGE_TIMEOUT, ledger::notification_queue_usage);
+        usage.await.ok()
     }
 
     async fn read<T>(

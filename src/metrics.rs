@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use prometheus::{
-    Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder, register_histogram_vec_with_registry, register_histogram_with_registry,
-    register_int_counter_vec_with_registry, register_int_counter_with_registry,
-    register_int_gauge_vec_with_registry, register_int_gauge_with_registry,
+    Error, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder, register_gauge_with_registry, register_histogram_vec_with_registry,
+    register_histogram_with_registry, register_int_counter_vec_with_registry,
+    register_int_counter_with_registry, register_int_gauge_vec_with_registry,
+    register_int_gauge_with_registry,
 };
 
 /// In seconds. An idle view takes half a millisecond, and a view in an outage up to its deadline.
@@ -32,6 +33,7 @@ pub struct Metrics {
     retries: IntCounter,
     unknown_outcomes: IntCounterVec,
     rejections: IntCounter,
+    notification_queue: Gauge,
     queue: IntGauge,
     queue_limit: IntGauge,
     database_ready: IntGauge,
@@ -49,6 +51,7 @@ pub(crate) struct Gauges {
     pub pool_open: u32,
     pub pool_idle: usize,
     pub pool_limit: u32,
+    pub notification_queue: Option<f64>,
     pub live_streams: usize,
     pub live_streams_limit: usize,
 }
@@ -118,6 +121,12 @@ impl Metrics {
                 "pageviews_batch_rejections_total",
                 "Batches that the database refused to add. Their views are sent again in smaller \
                  batches.",
+                registry
+            )?,
+            notification_queue: register_gauge_with_registry!(
+                "pageviews_notification_queue_ratio",
+                "How full the server's queue of notifications is, from 0 to 1; NaN if the \
+                 database does not say.",
                 registry
             )?,
             queue: register_int_gauge_with_registry!(
@@ -221,6 +230,8 @@ impl Metrics {
             .with_label_values(&["used"])
             .set((open - idle).max(0));
         self.pool_limit.set(now.pool_limit.into());
+        let usage = now.notification_queue.unwrap_or(f64::NAN);
+        self.notification_queue.set(usage);
         self.live_streams.set(now.live_streams as i64);
         self.live_streams_limit.set(now.live_streams_limit as i64);
         TextEncoder::new().encode_to_string(&self.registry.gather())

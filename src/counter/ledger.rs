@@ -129,6 +129,17 @@ pub async fn announce(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
     Ok(())
 }
 
+/// How full the server's queue of notifications is, from 0 to 1. Commits that notify fail when it is
+/// full, and a listener that does not read keeps it from being emptied.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn notification_queue_usage(connection: &mut PgConnection) -> Result<f64, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_notification_queue_usage()")
+        .fetch_one(connection)
+        .await
+}
+
 /// Reads a notification on [`CHANNEL`]: a new total, and the name of its page.
 pub fn parse_notification(payload: &str) -> Option<(i64, &str)> {
     let (views, page) = payload.split_once(' ')?;

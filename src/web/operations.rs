@@ -54,7 +54,7 @@ async fn pages(
 
 /// Everything that is measured, in the text format of Prometheus.
 #[get("/metrics")]
-fn metrics(
+async fn metrics(
     metrics: &State<Arc<Metrics>>,
     counter: &State<Counter>,
     feed: &State<Arc<Feed>>,
@@ -69,6 +69,7 @@ fn metrics(
         pool_open: db.size(),
         pool_idle: db.num_idle(),
         pool_limit: db.options().get_max_connections(),
+        notification_queue: counter.notification_queue_usage(db).await,
         live_streams,
         live_streams_limit,
     };

@@ -2,15 +2,19 @@
 //! connection.
 
 use pageviews::database;
+use std::time::Instant;
+
 use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::tokio;
+use sqlx::PgConnection;
 use sqlx::migrate::Migrate;
 
 use crate::SOON;
-use crate::common::Stream;
+use crate::common::{Stream, signal};
 use crate::support::engine::{PageName, engine};
 use crate::support::proxy::{Cut, Proxy};
+use crate::support::tls::TlsServer;
 use crate::support::{self, App, eventually_async, soon};
 
 #[rocket::async_test]
@@ -153,4 +157,58 @@ async fn a_held_lock_of_the_migrations_stops_only_who_has_to_migrate() {
     other.lock().await.unwrap();
     let views = engine(&url).await;
     assert_eq!(views.count(PageName::home()).await, Ok(1));
+}
+
+#[rocket::async_test]
+#[ignore = "takes half a minute: cargo test --test system -- --ignored"]
+async fn a_listener_that_is_stopped_does_not_fill_the_queue_of_notifications() {
+    let server = TlsServer::new();
+    server.restart(None, None);
+    let url = server.url("sslmode=disable");
+    let follow = {
+        let url = url.clone();
+        tokio::task::spawn_blocking(move || {
+            let app = App::on(url);
+            app.wait_ready();
+            let mut stream = Stream::open(&app.url("/live"));
+            assert_eq!(stream.next(), Some(0));
+            (app, stream)
+        })
+    };
+    let (stopped, _stream) = soon("the stream", follow).await.unwrap();
+    signal(stopped.id(), "STOP");
+    let mut admin = support::connect(&url).await;
+    // More than the sockets' buffers hold.
+    let notify = "SELECT count(pg_notify('views', n || ' /')) FROM generate_series(1, 600000) AS n";
+    sqlx::raw_sql(notify).execute(&mut admin).await.unwrap();
+    let usage = async |admin: &mut PgConnection| {
+        let usage = sqlx::query_scalar::<_, f64>("SELECT pg_notification_queue_usage()");
+        usage.fetch_one(admin).await.unwrap()
+    };
+    assert!(usage(&mut admin).await > 0.0);
+    // Another replica measures it.
+    let metric = {
+        let url = url.clone();
+        tokio::task::spawn_blocking(move || {
+            let app = App::on(url);
+            app.wait_ready();
+            let metrics = app.get("/metrics");
+            let line = metrics.as_str().unwrap().lines().find_map(|line| {
+                let value = line.strip_prefix("pageviews_notification_queue_ratio ")?;
+                value.parse::<f64>().ok()
+            });
+            line.unwrap()
+        })
+    };
+    assert!(soon("the metric", metric).await.unwrap() > 0.0);
+    let begun = Instant::now();
+    eventually_async("the server gives up the listener", async || {
+        // PostgreSQL empties the queue when it is written to.
+        let notify = sqlx::raw_sql("NOTIFY views");
+        notify.execute(&mut admin).await.unwrap();
+        usage(&mut admin).await < 0.001
+    })
+    .await;
+    println!("given up after {:?}", begun.elapsed());
+    signal(stopped.id(), "CONT");
 }
