@@ -37,7 +37,8 @@ pub async fn connect(
         let up_to_date = migrations::are_applied(&mut connection).await?;
         Ok::<_, sqlx::Error>((connection, up_to_date))
     };
-    let (mut connection, up_to_date) = within(CONNECT_TIMEOUT, open).await?;
+    let opened = within(CONNECT_TIMEOUT, open).await;
+    let (mut connection, up_to_date) = opened.map_err(Error::or_pooler)?;
     if !up_to_date {
         let options = session(&database.connect, MIGRATE_TIMEOUT);
         migrations::apply(&options, MIGRATE_TIMEOUT).await?;

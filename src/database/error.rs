@@ -24,6 +24,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error, or how to mend the connection pooler that causes it.
+    pub(super) fn or_pooler(self) -> Self {
+        let Self::Sqlx(sqlx::Error::Database(reported)) = &self else {
+            return self;
+        };
+        match reported.code().as_deref() {
+            Some("08P01") if reported.message().contains("startup parameter") => {
+                Self::Misconfigured(
+                    "the connection pooler refuses startup parameters; connect to PostgreSQL \
+                     itself, or set ignore_startup_parameters = extra_float_digits,options and \
+                     pool_mode = session in PgBouncer"
+                        .into(),
+                )
+            }
+            // A prepared statement that exists already, or does not exist.
+            Some("42P05" | "26000") => Self::Misconfigured(
+                "a connection pooler gives each transaction another session; connect to \
+                 PostgreSQL itself, or set pool_mode = session in PgBouncer"
+                    .into(),
+            ),
+            _ => self,
+        }
+    }
+
     /// Whether the server has rolled the statement back, and goes on with the connection.
     pub fn is_rejection(&self) -> bool {
         let Self::Sqlx(sqlx::Error::Database(reported)) = self else {

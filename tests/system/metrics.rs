@@ -30,6 +30,8 @@ fn the_metrics_are_the_numbers_of_what_was_done() {
         (r#"pageviews_views_refused_total{reason="late"}"#, 0.),
         (r#"pageviews_views_refused_total{reason="stopping"}"#, 0.),
         ("pageviews_batch_retries_total", 0.),
+        ("pageviews_batch_rejections_total", 0.),
+        ("pageviews_notification_queue_ratio", 0.),
         (
             r#"pageviews_unknown_outcomes_total{outcome="committed"}"#,
             0.,
