@@ -165,7 +165,7 @@ pub fn stage(config: &Config, database: &config::Database, metrics: Arc<Metrics>
             Box::pin(async move {
                 let counting = engine.run(database.clone(), rocket.shutdown());
                 spawn(end_if_it_fails(counting, failed, rocket.shutdown()));
-                spawn(warn_of_unlisted(readiness, database.clone(), allowed));
+                spawn(warn_of_counts(readiness, database.clone(), allowed));
                 spawn(async move { follow.run(&database).await });
             })
         });
@@ -190,18 +190,31 @@ async fn end_if_it_fails(
     }
 }
 
-/// Logs at start which pages have lost their setting: they keep their views and are not counted.
-async fn warn_of_unlisted(readiness: Readiness, database: config::Database, allowed: AllowedPages) {
+/// Logs at start what an owner should know of the counts: which pages have lost their setting, so
+/// that they keep their views and are not counted, and whether there are days that are to come.
+async fn warn_of_counts(readiness: Readiness, database: config::Database, allowed: AllowedPages) {
     if !readiness.until_usable().await {
         return;
     }
     let look = async {
         let (mut connection, _) = database::connect(&database, READ_TIMEOUT).await?;
-        within(READ_TIMEOUT, history::unlisted(&mut connection, &allowed)).await
+        let unlisted = history::unlisted(&mut connection, &allowed);
+        let unlisted = within(READ_TIMEOUT, unlisted).await?;
+        let future_day = within(READ_TIMEOUT, history::future_day(&mut connection)).await?;
+        Ok::<_, database::Error>((unlisted, future_day))
     };
     match look.await {
-        Ok(unlisted) if unlisted.count > 0 => log::warn!("{unlisted}"),
-        Ok(_) => {}
-        Err(error) => log::debug!("pages without a setting were not looked for: {error}"),
+        Ok((unlisted, future_day)) => {
+            if unlisted.count > 0 {
+                log::warn!("{unlisted}");
+            }
+            if let Some(day) = future_day {
+                log::warn!(
+                    "the database's clock was ahead: there are views of {day}, and until then new \
+                     views of these pages count for that day"
+                );
+            }
+        }
+        Err(error) => log::debug!("the counts were not looked at: {error}"),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket::futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, Row};
+use sqlx::{PgConnection, PgExecutor, Row};
 
 use crate::page::{AllowedPages, PageName};
 
@@ -126,6 +126,20 @@ pub fn all_days<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, Str
          FROM days JOIN pages USING (page) ORDER BY page, day",
     )
     .fetch(executor)
+}
+
+/// The last day that a page has views of, if it is still to come: the database's clock was ahead.
+/// Tomorrow is no such day, because it may have been today in another time zone.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn future_day(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT to_char(max(last_day), 'YYYY-MM-DD') FROM pages
+         WHERE last_day > (now() AT TIME ZONE (SELECT time_zone FROM settings))::date + 1",
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Pages that have views and that no setting names, so that they are not counted any more.

@@ -150,6 +150,9 @@ fn a_clock_that_was_ahead_makes_no_day_negative() {
     );
     let export = String::from_utf8(export.stdout).unwrap();
     assert_eq!(export, "page,day,views\n/,2026-06-15,1\n/,2026-07-25,13\n");
+    let next = App::on(&url);
+    let told = "there are views of 2026-07-25";
+    eventually(told, || next.log().iter().any(|line| line.contains(told)));
     let page: Value = json::from_str(app.get("/api/pages/").as_str().unwrap()).unwrap();
     assert_eq!(
         (page["views"].as_i64(), page["today"].as_i64()),
