@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rocket::futures::future::join_all;
 use rocket::tokio;
 
-use crate::support::engine::{CountError, Counter, Counting, Limits, engine, engine_of};
+use crate::support::engine::{CountError, Counter, Counting, Limits, PageName, engine, engine_of};
 use crate::support::{self, App, binary, soon};
 
 async fn replica(page_limit: u32, url: &str) -> Arc<Counter> {
@@ -43,6 +43,30 @@ async fn three_replicas_together_make_no_page_too_many() {
     for (views, (page, before)) in replicas.iter().cycle().zip(counted) {
         assert_eq!(views.count(page.parse().unwrap()).await, Ok(before + 1));
     }
+}
+
+#[rocket::async_test]
+async fn of_new_pages_at_the_same_moment_only_as_many_as_there_is_room_for_are_made() {
+    let url = support::database().await;
+    let replicas = join_all([replica(2, &url), replica(2, &url), replica(2, &url)]).await;
+    assert_eq!(replicas[0].count(PageName::home()).await, Ok(1));
+    // All of them have found that there is room for one when the lock is released.
+    let mut holder = support::connect(&url).await;
+    let lock = sqlx::raw_sql("BEGIN; SELECT FROM page_count FOR UPDATE");
+    lock.execute(&mut holder).await.unwrap();
+    let visits = (0..).zip(&replicas).map(|(page, views)| {
+        let (views, page) = (views.clone(), format!("page-{page}"));
+        tokio::spawn(async move { views.count(page.parse().unwrap()).await })
+    });
+    let visits: Vec<_> = visits.collect();
+    support::until_locked(&url, 3).await;
+    drop(holder);
+    let visits = soon("all visits", join_all(visits)).await;
+    let counted = visits
+        .into_iter()
+        .filter(|visit| matches!(visit, Ok(Ok(1))));
+    assert_eq!(counted.count(), 1);
+    assert_eq!(support::rows(&url).await, 2);
 }
 
 #[rocket::async_test]

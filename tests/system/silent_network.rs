@@ -4,7 +4,7 @@
 use pageviews::database;
 use std::time::Instant;
 
-use rocket::futures::future::join_all;
+use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
 use rocket::tokio;
 use sqlx::PgConnection;
@@ -33,7 +33,17 @@ async fn the_pool_gets_its_connections_back() {
             read().await,
             "round {round}: the pool has all its connections"
         );
-        proxy.silence();
+        // The reads are in the server when the network falls silent.
+        let mut holder = support::connect(&url).await;
+        let lock = sqlx::raw_sql("BEGIN; LOCK TABLE pages");
+        lock.execute(&mut holder).await.unwrap();
+        let silence = async {
+            support::until_locked(&url, 4).await;
+            proxy.silence();
+            drop(holder);
+        };
+        let (answered, ()) = join(read(), silence).await;
+        assert!(!answered);
         eventually_async("all reads are answered", read).await;
         let views = client.get("/").dispatch().await;
         assert_eq!(views.status(), Status::Ok);

@@ -64,6 +64,18 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     waited.unwrap_or_else(|_| panic!("waited {SOON:?} in vain: {what}"))
 }
 
+/// Waits until so many statements wait for a lock in the database at `url`.
+pub async fn until_locked(url: &str, statements: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let mut admin = connect(url).await;
+    eventually_async("statements wait for a lock", async || {
+        let waiting = sqlx::query_scalar::<_, i64>(waiting);
+        waiting.fetch_one(&mut admin).await.unwrap() >= statements
+    })
+    .await;
+}
+
 /// How often `page` was counted, read from the database.
 pub async fn counted(url: &str, page: &str) -> i64 {
     sqlx::query_scalar("SELECT coalesce((SELECT views FROM pages WHERE page = $1), 0)")

@@ -60,14 +60,7 @@ async fn a_visitor_who_leaves_before_the_batch_is_sent_is_not_counted() {
     };
     // The first view is sent and waits for the lock. The others wait for the first.
     let first = visit();
-    let blocked = "SELECT count(*) FROM pg_stat_activity
-                   WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    let mut admin = support::connect(&url).await;
-    eventually_async("the batch waits", async || {
-        let blocked = sqlx::query_scalar::<_, i64>(blocked);
-        blocked.fetch_one(&mut admin).await.unwrap() > 0
-    })
-    .await;
+    support::until_locked(&url, 1).await;
     let others: Vec<_> = (0..20).map(|_| visit()).collect();
     tokio::task::yield_now().await;
     for (index, other) in others.iter().enumerate() {
