@@ -39,6 +39,36 @@ fn a_replica_without_its_database_costs_hardly_a_visit() {
     visits.add_up(cluster.visit() - 1 - before, 0..=own_visits);
 }
 
+#[test]
+#[ignore = "needs Docker"]
+fn a_replica_that_vanishes_leaves_no_session_in_the_database() {
+    let cluster = Cluster::up(&[]);
+    let back = cluster.full_name("back");
+    let app = &cluster.containers("app")[0];
+    let sessions = || -> u32 {
+        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pageviews'";
+        let psql = [
+            "exec",
+            "-T",
+            "db",
+            "psql",
+            "-U",
+            "pageviews",
+            "-Atc",
+            sessions,
+        ];
+        cluster.compose(&psql).trim().parse().unwrap()
+    };
+    assert!(sessions() > 0);
+    // Neither side is told that the connections end.
+    docker(&["network", "disconnect", &back, app]);
+    let begun = Instant::now();
+    eventually("the end of its sessions", || sessions() == 0);
+    println!("its sessions ended after {:.1?}", begun.elapsed());
+    docker(&["network", "connect", &back, app]);
+    eventually("a visit", || cluster.get("/").status_code == 200);
+}
+
 /// Visits `/` over a new connection, without waiting for the answer.
 fn visit(caddy: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(caddy).unwrap();
