@@ -236,7 +236,7 @@ impl Engine {
         }
         if self.limit_log.allows() {
             let limit = self.counting.page_limit;
-            log::warn!("views of new pages are refused: there are {limit} pages (page_limit)");
+            log::warn!("views of new pages are refused: page_limit is {limit}");
         }
     }
 }
