@@ -34,6 +34,14 @@ enum Command {
     },
     /// Ask every part of a running cluster whether it does its work, from inside its network
     Check(check::Arguments),
+    /// Bring the tables of the database up to date, as their owner
+    ///
+    /// The server and the other commands do this by themselves if their role may.
+    Migrate {
+        /// Let this role count: it may read, insert and update rows
+        #[arg(long, value_name = "ROLE")]
+        grant_to: Option<String>,
+    },
     #[command(flatten)]
     Admin(admin::Command),
 }
@@ -45,7 +53,12 @@ pub fn main() -> ExitCode {
         None => serve::serve(),
         Some(Command::Health { url }) => ask_health(url),
         Some(Command::Check(arguments)) => run_check(&arguments),
-        Some(Command::Admin(command)) => administer(command),
+        Some(Command::Migrate { grant_to }) => {
+            administer(async |config, output| admin::migrate(grant_to, config, output).await)
+        }
+        Some(Command::Admin(command)) => {
+            administer(async |config, output| admin::run(command, config, output).await)
+        }
     };
     let Err(error) = result else {
         return ExitCode::SUCCESS;
@@ -63,14 +76,17 @@ pub fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn administer(command: admin::Command) -> Result<()> {
+type Output = io::BufWriter<io::Stdout>;
+
+/// Does `work` on the configured database.
+fn administer(work: impl AsyncFnOnce(&Config, &mut Output) -> Result<()>) -> Result<()> {
     let (config, _database) = with_database(Config::load()?)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let mut output = io::BufWriter::new(io::stdout());
-    runtime.block_on(admin::run(command, &config, &mut output))?;
+    runtime.block_on(work(&config, &mut output))?;
     Ok(output.flush()?)
 }
 

@@ -1,6 +1,7 @@
 //! The database: connections, the pool and migrations. The only layer that connects.
 
 mod error;
+mod grants;
 mod listener;
 mod migrations;
 mod pool;
@@ -13,6 +14,7 @@ use sqlx::{Connection, PgConnection};
 
 pub use self::error::{Error, within};
 pub use self::listener::Listener;
+pub use self::migrations::remedy;
 pub use self::pool::{Db, Pool, close, query, stage};
 pub use self::readiness::{ConnectionMonitor, NotReady, Readiness, Server};
 pub use self::session::LOCK_TIMEOUT;
@@ -34,17 +36,37 @@ pub async fn connect(
     let options = session(&database.connect, statement_timeout);
     let open = async {
         let mut connection = PgConnection::connect_with(&options).await?;
-        let up_to_date = migrations::are_applied(&mut connection).await?;
-        Ok::<_, sqlx::Error>((connection, up_to_date))
+        let missing = migrations::missing(&mut connection).await?;
+        Ok::<_, sqlx::Error>((connection, missing))
     };
     let opened = within(CONNECT_TIMEOUT, open).await;
-    let (mut connection, up_to_date) = opened.map_err(Error::or_pooler)?;
-    if !up_to_date {
+    let (mut connection, missing) = opened.map_err(Error::or_pooler)?;
+    if !missing.is_empty() {
         let options = session(&database.connect, MIGRATE_TIMEOUT);
         migrations::apply(&options, MIGRATE_TIMEOUT).await?;
     }
     let server = within(CONNECT_TIMEOUT, inspect(database, &mut connection)).await?;
     Ok((connection, server))
+}
+
+/// Applies the migrations that are missing, and returns their numbers and names. `app` is a role
+/// that does not own the tables and that shall be able to count.
+///
+/// # Errors
+/// The database cannot be reached or used, a migration failed, or there is no such role.
+pub async fn migrate(database: &config::Database, app: Option<&str>) -> Result<Vec<String>, Error> {
+    let options = session(&database.connect, MIGRATE_TIMEOUT);
+    let connect = PgConnection::connect_with(&options);
+    let mut connection = within(CONNECT_TIMEOUT, connect).await?;
+    if let Some(role) = app {
+        grants::on_new_tables(&mut connection, role).await?;
+    }
+    let missing = migrations::missing(&mut connection).await?;
+    migrations::apply(&options, MIGRATE_TIMEOUT).await?;
+    if let Some(role) = app {
+        grants::on_all_tables(&mut connection, role).await?;
+    }
+    Ok(missing)
 }
 
 /// Connects to hear the notifications on `channel`.

@@ -1,4 +1,5 @@
-//! What an operator does to the counts: `pageviews get`, `set`, `list` and `export`.
+//! What an operator does to the counts: `pageviews get`, `set`, `list` and `export`, and to the
+//! tables that hold them: `pageviews migrate`.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -62,7 +63,22 @@ pub async fn run(command: Command, config: &Config, output: &mut impl Write) -> 
 fn explain(error: impl Into<database::Error>) -> anyhow::Error {
     let error = error.into();
     let reason = NotReady::from(&error);
-    anyhow!("the database is {reason}: {error}; is it running, and is DATABASE_URL right?")
+    let usual = "is it running, and is DATABASE_URL right?";
+    let remedy = database::remedy(&error).unwrap_or(usual);
+    anyhow!("the database is {reason}: {error}; {remedy}")
+}
+
+/// Applies the migrations that are missing, and lets the role `app` count if there is one.
+pub async fn migrate(app: Option<String>, config: &Config, output: &mut impl Write) -> Result<()> {
+    let applied = database::migrate(config.database()?, app.as_deref()).await;
+    let applied = applied.map_err(explain)?;
+    for migration in &applied {
+        writeln!(output, "applied migration {migration}")?;
+    }
+    if applied.is_empty() {
+        writeln!(output, "the database is up to date")?;
+    }
+    Ok(())
 }
 
 async fn execute(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
@@ -17,26 +17,30 @@ fn migrations() -> Migrator {
     migrations
 }
 
-/// Whether the database has all migrations of this program. Takes no lock.
+/// The migrations of this program that the database does not have: the number and the name of
+/// each. Takes no lock.
 ///
 /// # Errors
 /// The database did not answer.
-pub async fn are_applied(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let table = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
-    if !table.fetch_one(&mut *connection).await? {
-        return Ok(false);
-    }
-    let applied: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
-            .fetch_all(connection)
-            .await?;
+    let applied: Vec<(i64, Vec<u8>)> = match table.fetch_one(&mut *connection).await? {
+        false => Vec::new(),
+        true => {
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+                .fetch_all(connection)
+                .await?
+        }
+    };
     let is_applied = |version, checksum: &[u8]| {
         let mut applied = applied.iter();
         applied.any(|(known, of)| *known == version && of == checksum)
     };
     Ok(migrations()
         .iter()
-        .all(|migration| is_applied(migration.version, &migration.checksum)))
+        .filter(|migration| !is_applied(migration.version, &migration.checksum))
+        .map(|migration| format!("{} {}", migration.version, migration.description))
+        .collect())
 }
 
 /// Applies the migrations that are missing, within `limit`, over a connection of its own.
@@ -53,4 +57,16 @@ pub async fn apply(options: &PgConnectOptions, limit: Duration) -> Result<(), Er
     // enough".
     let migrations = migrations();
     within(limit, migrations.run_direct(None, &mut connection, false)).await
+}
+
+/// What to do about `error`, if it means that the role may not migrate.
+pub fn remedy(error: &Error) -> Option<&'static str> {
+    let Error::Migration(MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) =
+        error
+    else {
+        return None;
+    };
+    // 42501 is insufficient_privilege.
+    (cause.as_database_error()?.code()? == "42501")
+        .then_some("run `pageviews migrate` as the owner of the tables")
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use sqlx::{Connection, PgPool};
 
 use super::error::Error;
+use super::migrations::remedy;
 use super::pool::query;
 
 /// How long [`Readiness::ping`] waits for an answer.
@@ -199,7 +200,8 @@ impl ConnectionMonitor {
         self.failures += 1;
         // Failures 1, 2, 4, 8 and so on: a long outage must not fill the log.
         if self.failures.is_power_of_two() {
-            log::warn!("database {reason}, trying again: {error}");
+            let remedy = remedy(error).map_or_else(String::new, |remedy| format!("; {remedy}"));
+            log::warn!("database {reason}, trying again: {error}{remedy}");
         }
     }
 

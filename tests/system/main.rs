@@ -45,6 +45,7 @@ mod pooler;
 mod private_postgres;
 mod readiness;
 mod rejected_pages;
+mod roles;
 mod several_live_totals;
 mod silent_network;
 mod supervision;
