@@ -1,10 +1,14 @@
 # Tags instead of digests: a rebuild gets the security fixes of the base images without a change
 # here.
 
-# The web server. This stage comes first, because the classic builder builds all stages before the
-# one that is asked for.
+# The web server. The small stages come first, because the classic builder builds all stages before
+# the one that is asked for.
 FROM caddy:2.11 AS web
 COPY Caddyfile /etc/caddy/Caddyfile
+
+# PostgreSQL's programs, for the service `roles`.
+FROM postgres:18 AS postgres
+COPY postgres/roles.sql /usr/local/share/pageviews/roles.sql
 
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /build

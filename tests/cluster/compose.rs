@@ -20,7 +20,7 @@ pub struct Cluster {
     project: String,
     /// The folder of the project: a copy of the files that compose reads, and a file `.env`. The
     /// developer's own `.env` has no effect on the tests.
-    folder: PathBuf,
+    pub folder: PathBuf,
     environment: Vec<(String, String)>,
     pub http_port: u16,
     pub https_port: u16,
@@ -116,7 +116,7 @@ impl Cluster {
     }
 
     /// Compose in `folder`, without a subcommand yet.
-    fn command(&self, folder: &Path) -> Command {
+    pub fn command(&self, folder: &Path) -> Command {
         let program = program();
         let mut command = Command::new(&program[0]);
         command

@@ -35,6 +35,7 @@ mod https;
 mod isolation;
 mod live_totals;
 mod privacy;
+mod roles;
 mod running;
 mod settings;
 mod slow_clients;
