@@ -6,9 +6,12 @@
 FROM caddy:2.11 AS web
 COPY Caddyfile /etc/caddy/Caddyfile
 
-# PostgreSQL's programs, for the service `roles`.
+# PostgreSQL's programs, for the services `roles` and `backup`.
 FROM postgres:18 AS postgres
 COPY postgres/roles.sql /usr/local/share/pageviews/roles.sql
+COPY postgres/backup.sh /usr/local/bin/backup
+# A new volume takes its owner from this folder.
+RUN install -d -m 700 -o 999 -g 999 /backups
 
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /build

@@ -7,7 +7,8 @@
 # Usage, as root: .ci/stand-in-images.sh [--no-pull] [IMAGE...]
 #                 .ci/stand-in-images.sh --remove | --help
 #
-#   IMAGE       provides only this image; without it, every image
+#   IMAGE       provides only this image; without it, every image but postgres:17, which only the
+#               test of an upgrade needs
 #   --no-pull   builds without trying to pull
 #   --remove    removes the stand-ins (their label is pageviews.stand-in=true) and no other image
 #
@@ -127,6 +128,10 @@ build_distroless() {
 # Unlike the public image, this one has Debian's build of PostgreSQL instead of the project's own,
 # no JIT, and a shorter entrypoint.
 build_postgres() {
+  local major=${image##*:} suite=forky volume=/var/lib/postgresql
+  local data=$volume/$major/docker
+  # The public image has this layout until version 17.
+  [[ $major != 17 ]] || { suite=trixie volume=/var/lib/postgresql/data; data=$volume; }
   # Runs before the packages are configured. Without it they would create a database cluster, and a
   # user postgres with another id.
   cat >"$work/before-packages" <<-'HOOK'
@@ -137,21 +142,21 @@ build_postgres() {
 		echo 'postgres:x:999:999::/var/lib/postgresql:/bin/bash' >>"$1/etc/passwd"
 	HOOK
   chmod +x "$work/before-packages"
-  debian_root forky --variant=essential --include=postgresql-18,locales \
+  debian_root "$suite" --variant=essential --include="postgresql-$major,locales" \
     --essential-hook="$work/before-packages"
   chroot "$root" localedef -i en_US -f UTF-8 en_US.UTF-8
   rm -rf "$root/usr/share/i18n"
   sed -i "s/^#listen_addresses = .*/listen_addresses = '*'/" \
-    "$root/usr/share/postgresql/18/postgresql.conf.sample"
-  install -d -m 1777 -o 999 -g 999 "$root/var/lib/postgresql"
+    "$root/usr/share/postgresql/$major/postgresql.conf.sample"
+  install -d -m 1777 -o 999 -g 999 "$root/var/lib/postgresql" "$root$volume"
   install -d -m 3777 -o 999 -g 999 "$root/run/postgresql"
   install -m 755 "$here/stand-in-postgres.sh" "$root/usr/local/bin/docker-entrypoint.sh"
   # dpkg-query expands ${source:Upstream-Version}.
   # shellcheck disable=SC2016
   version=$(chroot "$root" \
-    dpkg-query --show --showformat '${source:Upstream-Version}' postgresql-18)
-  dockerfile "ENV PATH=$path:/usr/lib/postgresql/18/bin LANG=en_US.utf8" \
-    'ENV PG_MAJOR=18 PGDATA=/var/lib/postgresql/18/docker' 'VOLUME /var/lib/postgresql' \
+    dpkg-query --show --showformat '${source:Upstream-Version}' "postgresql-$major")
+  dockerfile "ENV PATH=$path:/usr/lib/postgresql/$major/bin LANG=en_US.utf8" \
+    "ENV PG_MAJOR=$major PGDATA=$data" "VOLUME $volume" \
     'ENTRYPOINT ["docker-entrypoint.sh"]' 'STOPSIGNAL SIGINT' 'EXPOSE 5432' 'CMD ["postgres"]'
 }
 
@@ -179,6 +184,7 @@ recipe() {
   case $1 in
   rust:1.*-slim-trixie) builder=rust source="packages of Debian trixie and this host's Rust" ;;
   gcr.io/distroless/cc-debian13:nonroot) builder=distroless source="packages of Debian trixie" ;;
+  postgres:17) builder=postgres source="packages of Debian trixie" ;;
   postgres:18) builder=postgres source="packages of Debian forky" ;;
   caddy:2.*) builder=caddy source="packages of Debian forky" ;;
   *) die "$1 is none of the images that this script knows: ${images[*]}" ;;

@@ -101,18 +101,13 @@ impl Cluster {
         succeeded(self.try_compose(arguments), arguments)
     }
 
-    /// Runs Compose with this standard input. It must succeed. Returns its output.
-    pub fn compose_with(&self, input: impl Into<Stdio>, arguments: &[&str]) -> String {
-        succeeded(self.run(input, arguments), arguments)
-    }
-
     pub fn try_compose(&self, arguments: &[&str]) -> Output {
-        self.run(Stdio::null(), arguments)
-    }
-
-    fn run(&self, input: impl Into<Stdio>, arguments: &[&str]) -> Output {
         let mut command = self.command(&self.folder);
-        command.args(arguments).stdin(input).output().unwrap()
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// Compose in `folder`, without a subcommand yet.

@@ -10,22 +10,36 @@ use crate::compose::{Cluster, docker, inspect};
 #[test]
 #[ignore = "needs Docker"]
 fn containers_have_no_more_than_they_need() {
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up(&[("COMPOSE_PROFILES", "backup")]);
     let pages: Vec<_> = (0..3).map(|_| cluster.visit()).collect();
     assert_eq!(pages, [1, 2, 3]);
-    for (service, user, capabilities) in [("web", 0, 1 << 10), ("app", 65532, 0), ("db", 999, 0)] {
-        let container = inspect(&cluster.containers(service)[0]);
-        let host = &container["HostConfig"];
-        assert_eq!(host["ReadonlyRootfs"], true, "{service}");
-        assert_eq!(host["Privileged"], false, "{service}");
-        assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped", "{service}");
+    let all = cluster.all_containers();
+    assert_eq!(all.len(), 7, "of these some run once");
+    for id in all {
+        let container = inspect(&id);
+        let (name, host) = (&container["Name"], &container["HostConfig"]);
+        assert_eq!(host["ReadonlyRootfs"], true, "{name}");
+        assert_eq!(host["Privileged"], false, "{name}");
+        assert_eq!(host["CapDrop"], json!(["ALL"]), "{name}");
+        assert_eq!(
+            host["SecurityOpt"],
+            json!(["no-new-privileges:true"]),
+            "{name}"
+        );
         assert_eq!(
             host["LogConfig"]["Config"],
             json!({"max-size": "10m", "max-file": "3"}),
-            "{service}"
+            "{name}"
         );
-        assert!(host["Memory"].as_u64().unwrap() > 0, "{service}");
-        assert!(host["PidsLimit"].as_u64().unwrap() > 0, "{service}");
+        assert!(host["Memory"].as_u64().unwrap() > 0, "{name}");
+        assert!(host["PidsLimit"].as_u64().unwrap() > 0, "{name}");
+    }
+    let users = [("web", 0), ("app", 65532), ("db", 999), ("backup", 999)];
+    for (service, user) in users {
+        let capabilities = if service == "web" { 1 << 10 } else { 0 };
+        let container = inspect(&cluster.containers(service)[0]);
+        let restart = &container["HostConfig"]["RestartPolicy"]["Name"];
+        assert_eq!(restart, "unless-stopped", "{service}");
 
         // The kernel's view of the process, not Docker's configuration.
         let pid = container["State"]["Pid"].as_u64().unwrap();
@@ -139,26 +153,33 @@ fn only_caddy_is_published_and_the_database_has_one_neighbour() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn the_password_is_in_its_file_and_nowhere_else() {
+fn the_passwords_are_in_their_files_and_nowhere_else() {
     let cluster = Cluster::up(&[]);
     assert_eq!(cluster.visit(), 1);
-    let password = cluster.compose(&["exec", "-T", "db", "cat", "/run/secret/database-password"]);
-    let password = password.trim();
-    assert_eq!(password.len(), 64, "32 random bytes");
-    for id in cluster.all_containers() {
-        assert!(
-            !docker(&["inspect", &id]).contains(password),
-            "docker inspect {id}"
-        );
+    // The server's log then holds each statement but those with the passwords.
+    cluster.query("ALTER SYSTEM SET log_statement = 'all'");
+    cluster.query("SELECT pg_reload_conf()");
+    cluster.compose(&["up", "-d"]);
+    let logs = cluster.compose(&["logs", "--no-color"]);
+    assert!(
+        logs.contains("statement: BEGIN"),
+        "the roles were set up again"
+    );
+    for volume in ["secret", "owner-secret", "app-secret", "backup-secret"] {
+        let password = &cluster.password(volume);
+        assert_eq!(password.len(), 64, "32 random bytes");
+        for id in cluster.all_containers() {
+            assert!(
+                !docker(&["inspect", &id]).contains(password),
+                "docker inspect {id}"
+            );
+        }
+        assert!(!logs.contains(password), "{volume} in the logs");
+        for image in ["pageviews", "pageviews-postgres"] {
+            let history = docker(&["history", "--no-trunc", image]);
+            assert!(!history.contains(password), "{volume} in {image}");
+        }
     }
-    assert!(
-        !cluster.compose(&["logs", "--no-color"]).contains(password),
-        "logs"
-    );
-    assert!(
-        !docker(&["history", "--no-trunc", "pageviews"]).contains(password),
-        "image"
-    );
     // Without the password nobody gets in over the network.
     let back = cluster.full_name("back");
     let run = [

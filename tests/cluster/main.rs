@@ -17,6 +17,7 @@ use std::time::Duration;
 mod common;
 
 mod appearance;
+mod backups;
 mod behind_proxy;
 mod browser;
 mod caddy;
@@ -26,6 +27,7 @@ mod compose;
 mod crashes;
 mod degraded;
 mod docker;
+mod documents;
 mod embedding;
 mod generated_requests;
 mod hardening;

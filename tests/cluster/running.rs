@@ -1,6 +1,4 @@
-//! The cluster when nothing is broken: up, scaled, taken down, backed up, checked.
-
-use std::io::{Seek, Write};
+//! The cluster when nothing is broken: up, scaled, taken down, checked.
 
 use crate::SOON;
 use crate::common::{eventually, header};
@@ -102,43 +100,6 @@ fn taken_down_and_up_again_the_count_goes_on() {
     cluster.compose(&["up", "-d"]);
     cluster.wait_healthy();
     assert_eq!(cluster.visit(), 1);
-}
-
-/// With the commands of docs/operating.md.
-#[test]
-#[ignore = "needs Docker"]
-fn a_backup_is_restored_into_a_new_cluster_and_no_number_is_shown_again() {
-    let dump = "exec -T db pg_dump -U pageviews --clean --if-exists pageviews";
-    let restore = "exec -T db psql -U pageviews -q -o /dev/null -1 -v ON_ERROR_STOP=1";
-    let export = "run --rm -T app export";
-    let [dump, restore, export] =
-        [dump, restore, export].map(|line| line.split(' ').collect::<Vec<_>>());
-    let cluster = Cluster::up(&[]);
-    assert_eq!((cluster.visit(), cluster.visit()), (1, 2));
-    let mut backup = tempfile::tempfile().unwrap();
-    backup.write_all(cluster.compose(&dump).as_bytes()).unwrap();
-    assert_eq!(cluster.visit(), 3, "it counts on meanwhile");
-
-    cluster.compose(&["stop", "app"]);
-    let last = cluster.compose(&export);
-    assert_eq!(
-        last, "page,views\n/,3\n",
-        "the last number that a visitor saw"
-    );
-    cluster.compose(&["down", "--volumes"]);
-    cluster.compose(&["up", "-d"]);
-    cluster.wait_healthy();
-    assert_eq!(cluster.visit(), 1);
-    cluster.compose(&["stop", "app"]);
-    backup.rewind().unwrap();
-    let printed = cluster.compose_with(backup, &restore);
-    assert_eq!(printed, "");
-    // The app is stopped, so nobody gets a number between the backup's and this one.
-    let set = cluster.compose(&["run", "--rm", "-T", "app", "set", "/", "3"]);
-    assert_eq!(set, "/: 2 -> 3\n");
-    cluster.compose(&["up", "-d"]);
-    cluster.wait_healthy();
-    assert_eq!(cluster.visit(), 4);
 }
 
 #[test]
