@@ -129,8 +129,8 @@ pub async fn announce(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
     Ok(())
 }
 
-/// How full the server's queue of notifications is, from 0 to 1. Commits that notify fail when it is
-/// full, and a listener that does not read keeps it from being emptied.
+/// How full the server's queue of notifications is, from 0 to 1. Commits that notify fail when it
+/// is full, and a listener that does not read keeps it from being emptied.
 ///
 /// # Errors
 /// The database did not answer.

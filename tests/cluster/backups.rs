@@ -93,6 +93,7 @@ fn a_backup_is_made_each_day_restored_on_trial_and_deleted_when_old() {
         "{files}"
     );
 
+    eventually("healthy again", || health() == "healthy");
     // What only the healthcheck sees: no backup of the last 25 hours.
     inside("touch -d '26 hours ago' /backups/*.dump");
     eventually("unhealthy", || health() == "unhealthy");
@@ -190,15 +191,19 @@ fn postgresql_is_upgraded_by_a_major_version_and_no_number_is_shown_again() {
     let [dump, create, restore, start] = commands("## A new major version of PostgreSQL");
     let cluster = Cluster::with_settings("");
     let file = cluster.folder.join("docker-compose.yml");
+    // At the end of the test `down --volumes` removes what the file names.
+    let new = SHIPPED.replace("\n  data: {}", "\n  data: {}\n  data-17: {}");
     // Until version 17 the image has its data in this folder.
-    let old = SHIPPED
-        .replace("image: postgres:18", "image: postgres:17")
+    let old = new
+        .replace(
+            "  db:\n    <<: *postgres\n",
+            "  db:\n    <<: *postgres\n    image: postgres:17\n",
+        )
         .replace(
             "- data:/var/lib/postgresql",
             "- data-17:/var/lib/postgresql/data",
-        )
-        .replace("\n  data: {}", "\n  data-17: {}");
-    fs::write(&file, &old).unwrap();
+        );
+    fs::write(&file, old).unwrap();
     cluster.compose(&["up", "-d"]);
     cluster.wait_healthy();
     assert!(cluster.query("SHOW server_version").starts_with("17."));
@@ -207,7 +212,7 @@ fn postgresql_is_upgraded_by_a_major_version_and_no_number_is_shown_again() {
 
     let begun = Instant::now();
     cluster.run_as_written(&dump);
-    fs::write(&file, SHIPPED).unwrap();
+    fs::write(&file, new).unwrap();
     // `build` needs the whole repository, and the images exist.
     cluster.run_as_written(&create.replace("docker-compose build\n", ""));
     cluster.run_as_written(&restore);
