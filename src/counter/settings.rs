@@ -1,6 +1,6 @@
 //! What the replicas share besides the counts: the time zone of days, and how many pages there are.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 /// The time zone of the days from now on.
 ///
@@ -79,17 +79,15 @@ async fn missing(
 /// # Errors
 /// The database did not answer.
 pub async fn count_pages(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    // With the lock, nobody adds a page until this is committed.
-    sqlx::query("SELECT FROM page_count FOR UPDATE")
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query(
-        "UPDATE page_count SET pages = counted.pages
+    // With the lock, nobody adds a page until the commit. Both statements are one message, so the
+    // server commits even if this program vanishes.
+    sqlx::raw_sql(
+        "SELECT FROM page_count FOR UPDATE;
+         UPDATE page_count SET pages = counted.pages
          FROM (SELECT count(*) AS pages FROM pages) AS counted
          WHERE page_count.pages <> counted.pages",
     )
-    .execute(&mut *transaction)
+    .execute(connection)
     .await?;
-    transaction.commit().await
+    Ok(())
 }

@@ -71,8 +71,12 @@ impl Writer {
     ) -> Result<(Self, Server), database::Error> {
         let (mut connection, server) = database::connect(database, SERVER_TIMEOUT).await?;
         within(STATEMENT_TIMEOUT, ledger::settle(&mut connection, id, 0)).await?;
-        let prepare = settings::count_pages(&mut connection);
-        within(STATEMENT_TIMEOUT, prepare).await?;
+        let count_pages = settings::count_pages(&mut connection);
+        match within(STATEMENT_TIMEOUT, count_pages).await {
+            // Somebody holds the lock for long. The number of pages need not be exact to count.
+            Err(error) if error.is_rejection() => {}
+            counted => counted?,
+        }
         if let Some(zone) = &counting.time_zone {
             set_time_zone(&mut connection, zone).await?;
         }

@@ -116,3 +116,14 @@ fn a_new_page_too_many_is_403_and_one_line_of_log() {
     let refused = r#"pageviews_views_refused_total{reason="page_limit"} 3"#;
     assert!(metrics.as_str().unwrap().contains(refused));
 }
+
+#[rocket::async_test]
+async fn a_held_lock_of_the_number_of_pages_keeps_no_replica_from_counting() {
+    let url = support::database().await;
+    engine(&url).await.count(PageName::home()).await.unwrap();
+    let mut holder = support::connect(&url).await;
+    let lock = sqlx::raw_sql("BEGIN; SELECT FROM page_count FOR UPDATE");
+    lock.execute(&mut holder).await.unwrap();
+    let views = engine(&url).await;
+    assert_eq!(views.count(PageName::home()).await, Ok(2));
+}
