@@ -127,17 +127,26 @@ fn days_add_up_and_none_is_negative_while_the_clock_jumps() {
     });
 }
 
-#[test]
-fn a_clock_that_was_ahead_makes_no_day_negative() {
-    let (url, app) = support::wait(async {
+/// The URL of a database whose clock [`at`] sets, and a program that uses it.
+fn program_with_clock() -> (String, App) {
+    let url = support::wait(async {
         let url = support::database().await;
         clock::install(&url).await;
-        (url.clone(), App::on(&url))
+        url
     });
+    let app = App::on(&url);
     app.wait_ready();
-    let at = |time: &str| {
-        support::wait(async { clock::set(&mut support::connect(&url).await, time).await });
-    };
+    (url, app)
+}
+
+fn at(url: &str, time: &str) {
+    support::wait(async { clock::set(&mut support::connect(url).await, time).await });
+}
+
+#[test]
+fn a_clock_that_was_ahead_makes_no_day_negative() {
+    let (url, app) = program_with_clock();
+    let at = |time| at(&url, time);
     app.visit();
     at("2026-07-25 12:00+00");
     assert_eq!([(); 10].map(|()| app.visit()).last(), Some(&11));
@@ -162,15 +171,8 @@ fn a_clock_that_was_ahead_makes_no_day_negative() {
 
 #[test]
 fn days_begin_in_the_time_zone_that_is_set() {
-    let (url, app) = support::wait(async {
-        let url = support::database().await;
-        clock::install(&url).await;
-        (url.clone(), App::on(&url))
-    });
-    app.wait_ready();
-    let at = |time: &str| {
-        support::wait(async { clock::set(&mut support::connect(&url).await, time).await });
-    };
+    let (url, app) = program_with_clock();
+    let at = |time| at(&url, time);
     let days = || {
         let export = output(
             binary()
