@@ -2,6 +2,8 @@
 # Backs up the database at start and then once a day, into /backups. Each backup is restored into an
 # empty server of its own before it gets its name. After BACKUP_DAYS days it is deleted.
 set -euo pipefail
+# Bash ignores errexit in $(…) without this, so a restore that fails would seem to succeed.
+shopt -s inherit_errexit
 umask 077
 cd /backups
 scratch=/backups/scratch
