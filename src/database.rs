@@ -42,8 +42,8 @@ pub async fn connect(
     let opened = within(CONNECT_TIMEOUT, open).await;
     let (mut connection, missing) = opened.map_err(Error::or_pooler)?;
     if !missing.is_empty() {
-        let options = session(&database.connect, MIGRATE_TIMEOUT);
-        migrations::apply(&options, MIGRATE_TIMEOUT).await?;
+        let mut migrating = connect_to_migrate(database).await?;
+        within(MIGRATE_TIMEOUT, migrations::apply(&mut migrating)).await?;
     }
     let server = within(CONNECT_TIMEOUT, inspect(database, &mut connection)).await?;
     Ok((connection, server))
@@ -55,18 +55,25 @@ pub async fn connect(
 /// # Errors
 /// The database cannot be reached or used, a migration failed, or there is no such role.
 pub async fn migrate(database: &config::Database, app: Option<&str>) -> Result<Vec<String>, Error> {
+    let mut connection = connect_to_migrate(database).await?;
+    within(MIGRATE_TIMEOUT, async {
+        if let Some(role) = app {
+            grants::on_new_tables(&mut connection, role).await?;
+        }
+        let missing = migrations::missing(&mut connection).await?;
+        migrations::apply(&mut connection).await?;
+        if let Some(role) = app {
+            grants::on_all_tables(&mut connection, role).await?;
+        }
+        Ok::<_, Error>(missing)
+    })
+    .await
+}
+
+/// Connects for statements that may take long.
+async fn connect_to_migrate(database: &config::Database) -> Result<PgConnection, Error> {
     let options = session(&database.connect, MIGRATE_TIMEOUT);
-    let connect = PgConnection::connect_with(&options);
-    let mut connection = within(CONNECT_TIMEOUT, connect).await?;
-    if let Some(role) = app {
-        grants::on_new_tables(&mut connection, role).await?;
-    }
-    let missing = migrations::missing(&mut connection).await?;
-    migrations::apply(&options, MIGRATE_TIMEOUT).await?;
-    if let Some(role) = app {
-        grants::on_all_tables(&mut connection, role).await?;
-    }
-    Ok(missing)
+    within(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await
 }
 
 /// Connects to hear the notifications on `channel`.

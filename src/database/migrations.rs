@@ -1,13 +1,9 @@
 //! The migrations, which the program contains.
 
-use std::time::Duration;
-
+use sqlx::PgConnection;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
 
-use super::error::{Error, within};
-use super::session::CONNECT_TIMEOUT;
+use super::error::Error;
 
 /// The migrations of this program. A newer replica may have applied others: each migration works
 /// with the code before it.
@@ -43,20 +39,17 @@ pub async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx:
         .collect())
 }
 
-/// Applies the migrations that are missing, within `limit`, over a connection of its own.
+/// Applies the migrations that are missing. A statement may take as long as `connection` lets it.
 ///
 /// Replicas take turns under PostgreSQL's advisory lock. If the lock is taken for longer than the
 /// connection waits for locks, this fails, so that the caller looks again what is missing.
 ///
 /// # Errors
 /// A migration failed, or another replica applies them.
-pub async fn apply(options: &PgConnectOptions, limit: Duration) -> Result<(), Error> {
-    let connect = PgConnection::connect_with(options);
-    let mut connection = within(CONNECT_TIMEOUT, connect).await?;
+pub async fn apply(connection: &mut PgConnection) -> Result<(), MigrateError> {
     // `run` does not compile in a spawned task: "implementation of `Acquire` is not general
     // enough".
-    let migrations = migrations();
-    within(limit, migrations.run_direct(None, &mut connection, false)).await
+    migrations().run_direct(None, connection, false).await
 }
 
 /// What to do about `error`, if it means that the role may not migrate.
