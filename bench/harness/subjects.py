@@ -122,8 +122,8 @@ class Subjects:
                 self.rocket(migrated, "pageviews", "/", {}, database=name)
             # The names that pages.lua makes.
             names = f"SELECT 'p/' || 1000000 + number AS page FROM generate_series(1, {size}) AS number"
-            self.server.sql(f"INSERT INTO pages (page, views) SELECT page, 1 FROM ({names}) AS names", name)
             today = "(now() AT TIME ZONE 'UTC')::date"
+            self.server.sql(f"INSERT INTO pages (page, views, last_day) SELECT page, 1, {today} FROM ({names}) AS names", name)
             self.server.sql(f"INSERT INTO days (page, day, views_before) SELECT page, {today}, 0 FROM ({names}) AS names", name)
             self.server.sql("VACUUM ANALYZE", name)
 
