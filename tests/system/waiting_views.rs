@@ -7,11 +7,20 @@ use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::support::engine::{CountError, Limits, PageName, engine, engine_with, hold, release};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Full, Proxy};
 use crate::support::{self, eventually_async, soon};
 
 #[rocket::async_test]
-async fn a_full_disk_is_waited_for_and_then_refused() {
+async fn a_disk_without_room_for_pages_is_waited_for_and_then_refused() {
+    a_full_disk_is_waited_for_and_then_refused(Full::Pages).await;
+}
+
+#[rocket::async_test]
+async fn a_disk_without_room_for_anything_is_waited_for_and_then_refused() {
+    a_full_disk_is_waited_for_and_then_refused(Full::Everything).await;
+}
+
+async fn a_full_disk_is_waited_for_and_then_refused(full: Full) {
     let url = support::database().await;
     let proxy = Proxy::to(&url).await;
     let settings = Limits {
@@ -20,9 +29,9 @@ async fn a_full_disk_is_waited_for_and_then_refused() {
     };
     let views = engine_with(settings, &proxy.url).await;
     assert_eq!(views.count(PageName::home()).await, Ok(1));
-    proxy.fill_disk(true);
+    proxy.fill_disk(Some(full));
     assert_eq!(views.count(PageName::home()).await, Err(CountError::Late));
-    proxy.fill_disk(false);
+    proxy.fill_disk(None);
     // The server refused the view's batch, so the view was not counted.
     let mut number = 0;
     eventually_async("a view is counted", async || {
@@ -36,14 +45,14 @@ async fn a_full_disk_is_waited_for_and_then_refused() {
     assert_eq!(support::counted(&url, "/").await, number);
     assert!(number <= 3);
     // A full disk costs no view if it is over before the deadline.
-    proxy.fill_disk(true);
+    proxy.fill_disk(Some(full));
     let waiting = tokio::spawn({
         let views = views.clone();
         async move { views.count(PageName::home()).await }
     });
     let refused = proxy.refusals();
     eventually_async("two attempts", async || proxy.refusals() >= refused + 2).await;
-    proxy.fill_disk(false);
+    proxy.fill_disk(None);
     let waited = soon("the view that waited", waiting).await;
     assert_eq!(waited.unwrap(), Ok(number + 1));
 }

@@ -4,12 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocket::tokio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
+
+/// How many parameters the statement has that adds a batch. No other statement has as many.
+const BATCH_PARAMETERS: u16 = 6;
 
 /// The moment of a batch at which its connection is cut. A batch is one statement and one
 /// transaction, so one packet asks for both the statement and its commit.
@@ -37,11 +40,20 @@ impl Cut {
     ];
 }
 
+/// What a full disk has no room for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Full {
+    /// The rows of pages.
+    Pages,
+    /// Anything.
+    Everything,
+}
+
 #[derive(Default)]
 struct Orders {
     cut: Mutex<Option<Cut>>,
     cuts: AtomicUsize,
-    disk_full: AtomicBool,
+    full: Mutex<Option<Full>>,
     refusals: AtomicUsize,
     /// Connections that are older than the last change are silent.
     silence: watch::Sender<()>,
@@ -94,9 +106,9 @@ impl Proxy {
         self.orders.cuts.load(Ordering::SeqCst)
     }
 
-    /// While `full`, refuses each batch with PostgreSQL's error for a full disk.
-    pub fn fill_disk(&self, full: bool) {
-        self.orders.disk_full.store(full, Ordering::SeqCst);
+    /// From now on refuses what is `full` with PostgreSQL's error for a full disk.
+    pub fn fill_disk(&self, full: Option<Full>) {
+        *self.orders.full.lock().unwrap() = full;
     }
 
     /// From now on no byte passes over the connections that are open, and none of them ends.
@@ -145,9 +157,14 @@ async fn relay(
                     return Ok(());
                 }
                 silent_after = silent_after.map(|packets| packets - 1);
-                // Bind runs a statement that was prepared before: the engine's batch.
-                let is_batch = packet[0] == b'B';
-                if is_batch && orders.disk_full.load(Ordering::SeqCst) {
+                let parameters = bound_parameters(packet);
+                let is_batch = parameters == Some(BATCH_PARAMETERS);
+                let refused = match *orders.full.lock().unwrap() {
+                    Some(Full::Pages) => is_batch,
+                    Some(Full::Everything) => parameters.is_some(),
+                    None => false,
+                };
+                if refused {
                     orders.refusals.fetch_add(1, Ordering::SeqCst);
                     client.write_all(&disk_full()).await?;
                     continue;
@@ -180,6 +197,20 @@ async fn relay(
             }
         }
     }
+}
+
+/// How many parameters the packet binds to a statement that was prepared before, if it does.
+fn bound_parameters(packet: &[u8]) -> Option<u16> {
+    let mut fields = packet.strip_prefix(b"B")?.get(4..)?;
+    // The names of the portal and the statement.
+    for _ in 0..2 {
+        let end = fields.iter().position(|byte| *byte == 0)?;
+        fields = &fields[end + 1..];
+    }
+    let formats = usize::from(u16::from_be_bytes(*fields.first_chunk()?));
+    Some(u16::from_be_bytes(
+        *fields.get(2 + 2 * formats..)?.first_chunk()?,
+    ))
 }
 
 /// Passes nothing on until the client closes the connection.
