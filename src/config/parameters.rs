@@ -68,14 +68,18 @@ impl<'f> Parameters<'f> {
             metadata: figment.find_metadata("url"),
         };
         for (variable, name) in VARIABLES {
-            let value = env::var_os(variable).unwrap_or_default();
-            if !value.is_empty() {
-                parameters.add(Parameter {
-                    name,
-                    value: value.to_string_lossy().into(),
-                    variable: Some(variable),
-                })?;
+            let Some(value) = env::var_os(variable) else {
+                continue;
+            };
+            // sqlx would look for a file without a name. It ignores the other variables if empty.
+            if value.is_empty() && !["sslcert", "sslkey"].contains(&name) {
+                continue;
             }
+            parameters.add(Parameter {
+                name,
+                value: value.to_string_lossy().into(),
+                variable: Some(variable),
+            })?;
         }
         for (key, value) in url.query_pairs() {
             if key.starts_with("options[") && key.ends_with(']') {

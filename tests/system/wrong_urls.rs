@@ -27,16 +27,18 @@ fn a_wrong_parameter_of_the_url_is_one_line_with_its_name() {
             &["databases.pageviews.url", "DATABASE_URL", named],
         );
     }
-    for (variable, named) in [
-        ("PGSSLMODE", "sslmode"),
-        ("PGPORT", "port"),
-        ("PGSSLROOTCERT", "sslrootcert"),
-        ("PGSSLCERT", "sslcert"),
+    for (variable, value, named) in [
+        ("PGSSLMODE", SECRET, "sslmode"),
+        ("PGPORT", SECRET, "port"),
+        ("PGSSLROOTCERT", SECRET, "sslrootcert"),
+        ("PGSSLCERT", SECRET, "sslcert"),
+        ("PGSSLCERT", "", "sslcert"),
+        ("PGSSLKEY", "", "sslkey"),
     ] {
         let mut command = binary();
         command
             .env("DATABASE_URL", "postgres://app@127.0.0.1:1/x")
-            .env(variable, SECRET);
+            .env(variable, value);
         fails(&mut command, &["databases.pageviews.url", variable, named]);
     }
     let weak = "postgres://app@127.0.0.1:1/x?sslmode=require&sslrootcert=system";
