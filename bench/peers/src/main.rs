@@ -108,6 +108,8 @@ fn render(number: i64, pages: &CachedPages, gzip: &ReadsGzip) -> SingleChunk {
         let history = History {
             views: 0,
             days: (1..=30).map(day).collect(),
+            time_zone: "UTC".into(),
+            rest_of_today: Duration::from_secs(86_400),
         };
         let database = Server {
             name: "pageviews".into(),
