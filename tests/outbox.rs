@@ -1,5 +1,5 @@
 //! The outbox under random histories: batches of several writers are lost before, during and after
-//! their commit, rejected because of a page, and sent again.
+//! their commit, rejected because of a page, not added because of a new one, and sent again.
 //!
 //! The outbox and the numbering are the real ones. The database is a model of the statements in
 //! `src/counter/ledger.rs`. `tests/system/exactly_once.rs` breaks the real one in the same ways.
@@ -48,6 +48,9 @@ const WRITERS: usize = 3;
 /// How many pages a batch may have, and how many views may be postponed.
 const MAX: usize = 4;
 
+/// How many pages there may be.
+const PAGE_LIMIT: usize = 4;
+
 /// A copy of a batch: its number, pages and sizes.
 type Copy = (i64, Vec<String>, Vec<i64>);
 
@@ -60,12 +63,23 @@ struct Database {
     bad: BTreeSet<&'static str>,
 }
 
+/// What becomes of a copy.
+enum Answer {
+    /// The totals that it makes.
+    Added(Vec<i64>),
+    Rejected,
+    /// It was not added, because of a new page.
+    New,
+}
+
 impl Database {
-    /// The totals that the batch makes, or `None` if it is rejected.
-    fn add(&mut self, writer: usize, (number, pages, sizes): &Copy) -> Option<Vec<i64>> {
+    fn add(&mut self, writer: usize, (number, pages, sizes): &Copy) -> Answer {
+        if pages.iter().any(|page| !self.pages.contains_key(page)) {
+            return Answer::New;
+        }
         let (last, totals) = self.writers.entry(writer).or_default();
         if *last >= *number || pages.iter().any(|page| self.bad.contains(page.as_str())) {
-            return None;
+            return Answer::Rejected;
         }
         let add = |(page, size): (&String, &i64)| {
             let total = self.pages.entry(page.clone()).or_default();
@@ -73,7 +87,18 @@ impl Database {
             *total
         };
         (*last, *totals) = (*number, pages.iter().zip(sizes).map(add).collect());
-        Some(totals.clone())
+        Answer::Added(totals.clone())
+    }
+
+    /// Makes the new ones of `pages`. Returns those for which there is no room.
+    fn admit(&mut self, pages: Vec<String>) -> Vec<String> {
+        let admit = |page: &String| {
+            if !self.pages.contains_key(page) && self.pages.len() < PAGE_LIMIT {
+                self.pages.insert(page.clone(), 0);
+            }
+            !self.pages.contains_key(page)
+        };
+        pages.into_iter().filter(admit).collect()
     }
 
     /// The totals that the batch has made, or `None`, after which it can make none.
@@ -175,16 +200,29 @@ fn send(
     match fate {
         Fate::Answered => {
             let added = database.add(id, &copy);
-            let committed_before = added.is_none();
-            match added.or_else(|| database.settle(id, number)) {
+            let is_new = matches!(added, Answer::New);
+            let totals = match added {
+                Answer::Added(totals) => Some(totals),
+                // Nothing has to be settled: this was the only copy, and it is done.
+                Answer::New if !again => None,
+                Answer::New | Answer::Rejected => {
+                    let settled = database.settle(id, number);
+                    prop_assert!(again || settled.is_none(), "its number is new");
+                    settled
+                }
+            };
+            match totals {
                 Some(totals) => {
-                    prop_assert!(again || !committed_before, "its number is new");
                     for ((page, arrival), number) in outbox.confirmed(totals) {
                         prop_assert!(account.shown[page].insert(number), "twice: {}", number);
                         let last = account.last.entry((id, page)).or_default();
                         prop_assert!((arrival, number) > *last, "out of order");
                         *last = (arrival, number);
                     }
+                }
+                None if is_new => {
+                    let refused = database.admit(copy.1);
+                    account.gone.extend(outbox.refuse(&refused));
                 }
                 None => {
                     let rejection = outbox.rejected();
@@ -209,7 +247,7 @@ fn send(
             database.add(id, &copy);
         }
         Fate::LostAfterSettling => {
-            if database.add(id, &copy).is_none() {
+            if !matches!(database.add(id, &copy), Answer::Added(_)) {
                 database.settle(id, number);
             }
         }

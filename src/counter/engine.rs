@@ -179,8 +179,8 @@ impl Engine {
                 self.rejected(begun, reason)?;
                 Ok(true)
             }
-            Ok(Outcome::NoRoom(pages)) => {
-                self.refuse(&pages);
+            Ok(Outcome::NewPages { refused }) => {
+                self.refuse(&refused);
                 Ok(true)
             }
             Err(error) => {
@@ -229,12 +229,12 @@ impl Engine {
         }
     }
 
-    /// Refuses the views of new `pages`, for which there is no room.
+    /// Refuses the views of those `pages` for which there is no room.
     fn refuse(&mut self, pages: &[String]) {
         for visitor in self.outbox.refuse(pages) {
             let _ = visitor.send(Err(CountError::PageLimit));
         }
-        if self.limit_log.allows() {
+        if !pages.is_empty() && self.limit_log.allows() {
             let limit = self.counting.page_limit;
             log::warn!("views of new pages are refused: page_limit is {limit}");
         }

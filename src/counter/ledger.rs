@@ -23,7 +23,8 @@ pub const CHANNEL: &str = "views";
 const LISTENER_LOCK: i64 = 8_097_863;
 
 /// Adds the batch $2 of the writer $1: $4 views to the pages $3, one each. One statement is one
-/// transaction and one round trip.
+/// transaction and one round trip. If $7 does not say that all of the pages exist, and one of them
+/// does not, it does nothing and returns no row.
 ///
 /// Every replica locks rows in the same order: pages by name, their days by name, its own writer.
 /// If a lost connection left a copy of the batch running, this one waits for it at the first row
@@ -31,6 +32,7 @@ const LISTENER_LOCK: i64 = 8_097_863;
 const ADD: &str = r#"
     WITH added AS (
         SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
+        WHERE $7 OR (SELECT count(*) FROM pages WHERE page = ANY ($3)) = cardinality($3)
     ), total AS (
         INSERT INTO pages AS p (page, views, last_day)
         SELECT page, views, (clock_timestamp() AT TIME ZONE (SELECT time_zone FROM settings))::date
@@ -54,7 +56,7 @@ const ADD: &str = r#"
     SELECT $1, $2, array_agg(views ORDER BY page) FROM (
         SELECT page, views, CASE WHEN NOT alone THEN pg_notify($6, views || ' ' || page) END
         FROM total, (SELECT pg_try_advisory_xact_lock($5) AS alone OFFSET 0) AS listeners
-    ) AS notified
+    ) AS notified HAVING count(*) > 0
     ON CONFLICT (writer) DO UPDATE SET
         -- A number that is not new becomes NULL. The column is NOT NULL, so the whole statement
         -- fails and adds nothing: that is how a batch is added once.
@@ -70,8 +72,27 @@ const SETTLE: &str = "
         totals = CASE WHEN w.batch < excluded.batch THEN excluded.totals ELSE w.totals END
     RETURNING totals";
 
+/// Lets every statement of `connection` be planned once, for a table of pages of any size.
+///
+/// A plan from when there were few pages would read all of them when there are many. PostgreSQL
+/// takes the plan that this forces for an expensive one, so it would also compile it each time.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn plan_for_any_size(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT set_config(name, value, false) FROM (VALUES
+            ('enable_seqscan', 'off'), ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan')
+         ) AS settings (name, value)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Adds `sizes` views to `pages`, which are in order, as batch `number` of `writer`. Returns the
-/// totals that this makes, in the order of the pages.
+/// totals that this makes, in the order of the pages. If one of the pages does not exist, it adds
+/// nothing and returns `None`, unless `are_known` says that all of them exist.
 ///
 /// # Errors
 /// The database did not confirm. If it rejected the batch, [`settle`] tells whether an earlier copy
@@ -82,15 +103,17 @@ pub async fn add(
     number: i64,
     pages: &[&str],
     sizes: &[i64],
-) -> Result<Vec<i64>, sqlx::Error> {
+    are_known: bool,
+) -> Result<Option<Vec<i64>>, sqlx::Error> {
     let added = sqlx::query_scalar(ADD)
         .bind(writer)
         .bind(number)
         .bind(pages)
         .bind(sizes)
         .bind(LISTENER_LOCK)
-        .bind(CHANNEL);
-    committed(added.fetch_all(connection).await?)
+        .bind(CHANNEL)
+        .bind(are_known);
+    Ok(committed(added.fetch_all(connection).await?))
 }
 
 /// Settles what became of batch `number` of `writer`. Returns the totals that it made, if it is
@@ -107,14 +130,14 @@ pub async fn settle(
     number: i64,
 ) -> Result<Option<Vec<i64>>, sqlx::Error> {
     let settled = sqlx::query_scalar(SETTLE).bind(writer).bind(number);
-    let totals = committed(settled.fetch_all(connection).await?)?;
-    Ok(Some(totals).filter(|totals| !totals.is_empty()))
+    let totals = committed(settled.fetch_all(connection).await?);
+    Ok(totals.filter(|totals| !totals.is_empty()))
 }
 
 /// The only row of a statement that is committed. It needs all rows, because `fetch_one` returns
 /// with the first, which the server may send before it commits.
-fn committed(rows: Vec<Vec<i64>>) -> Result<Vec<i64>, sqlx::Error> {
-    rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+fn committed(rows: Vec<Vec<i64>>) -> Option<Vec<i64>> {
+    rows.into_iter().next()
 }
 
 /// Makes batches notify of their totals, for as long as `connection` lives.

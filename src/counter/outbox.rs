@@ -151,13 +151,14 @@ impl<W> Outbox<W> {
         batch.numbered(totals)
     }
 
-    /// Takes the views of `pages` out of a batch of which no copy was sent.
+    /// No copy of the batch was added, and none can be any more, because some of its pages were
+    /// new. Takes the views of `pages` out of it, and sends the others again under a new number.
     pub fn refuse(&mut self, pages: &[String]) -> Vec<W> {
-        let Some(batch) = &mut self.unconfirmed else {
-            return Vec::new();
-        };
+        let mut batch = self.unconfirmed.take().unwrap_or_default();
         let refused = batch.remove(pages);
-        self.unconfirmed.take_if(|batch| batch.is_empty());
+        if !batch.is_empty() {
+            self.load(batch, self.seeking);
+        }
         refused
     }
 

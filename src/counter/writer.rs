@@ -1,6 +1,7 @@
 //! A writer: a process that counts, over a connection of its own. It bounds what the ledger does.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
@@ -26,7 +27,7 @@ const MIN_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 /// reason to blame a page.
 const LOCK_TIMEOUT_FACTOR: u32 = 4;
 
-/// How many names of pages a writer keeps in memory, so that it need not ask whether they exist.
+/// Of how many pages a writer remembers that they exist. Each takes about 16 bytes.
 const MAX_KNOWN: usize = 100_000;
 
 /// What became of a batch.
@@ -40,8 +41,11 @@ pub enum Outcome {
     },
     /// No copy of it was added, and none can be added any more.
     Rejected(database::Error),
-    /// It was not sent, because these new pages would be more than there may be.
-    NoRoom(Vec<String>),
+    /// No copy of it was added, and none can be any more, because some of its pages were new.
+    NewPages {
+        /// The pages for which there is no room. The others exist now.
+        refused: Vec<String>,
+    },
 }
 
 /// The connection over which a process counts.
@@ -54,8 +58,11 @@ pub struct Writer {
     /// How long the last batch took that was committed.
     last_duration: Duration,
     page_limit: i64,
-    /// Pages that exist.
-    known: HashSet<String>,
+    /// The hashes of pages that exist. Two names that share one, which is 1 in 10^14 for a new
+    /// page, would let there be one page too many.
+    known: HashSet<u64>,
+    /// Its keys are random, so nobody can find two such names.
+    hasher: RandomState,
 }
 
 impl Writer {
@@ -80,6 +87,11 @@ impl Writer {
         if let Some(zone) = &counting.time_zone {
             set_time_zone(&mut connection, zone).await?;
         }
+        within(
+            STATEMENT_TIMEOUT,
+            ledger::plan_for_any_size(&mut connection),
+        )
+        .await?;
         let writer = Self {
             connection,
             id,
@@ -87,6 +99,7 @@ impl Writer {
             last_duration: Duration::ZERO,
             page_limit: counting.page_limit.get().into(),
             known: HashSet::new(),
+            hasher: RandomState::new(),
         };
         Ok((writer, server))
     }
@@ -103,55 +116,49 @@ impl Writer {
         })
         .await?;
         let (pages, sizes) = (outgoing.batch.pages(), outgoing.batch.sizes());
-        if !outgoing.again {
-            match self.admit(&pages).await {
-                Ok(refused) if refused.is_empty() => {}
-                Ok(refused) => return Ok(Outcome::NoRoom(refused)),
-                Err(error) if error.is_rejection() => return Ok(Outcome::Rejected(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        let connection = &mut self.connection;
+        let hashes: Vec<_> = pages
+            .iter()
+            .map(|page| self.hasher.hash_one(page))
+            .collect();
+        let are_known = hashes.iter().all(|hash| self.known.contains(hash));
+        let (connection, id, number) = (&mut self.connection, self.id, outgoing.number);
         let begun = Instant::now();
-        let add = ledger::add(connection, self.id, outgoing.number, &pages, &sizes);
+        let add = ledger::add(connection, id, number, &pages, &sizes, are_known);
         let rejection = match within(STATEMENT_TIMEOUT, add).await {
-            Ok(totals) => {
+            Ok(Some(totals)) => {
                 self.last_duration = begun.elapsed();
+                if self.known.len() >= MAX_KNOWN {
+                    self.known.clear();
+                }
+                self.known.extend(hashes);
                 return Ok(Outcome::Committed {
                     totals,
                     before: false,
                 });
             }
-            Err(error) if error.is_rejection() => error,
+            Ok(None) => None,
+            Err(error) if error.is_rejection() => Some(error),
             Err(error) => return Err(error),
         };
         // The server has not added this copy. An earlier one may be committed, or still run.
-        let settle = ledger::settle(connection, self.id, outgoing.number);
-        Ok(match within(STATEMENT_TIMEOUT, settle).await? {
-            Some(totals) => Outcome::Committed {
-                totals,
-                before: true,
-            },
-            None => Outcome::Rejected(rejection),
-        })
-    }
-
-    /// Makes room for those of `pages` that are new. Returns those for which there is none.
-    async fn admit(&mut self, pages: &[&str]) -> Result<Vec<String>, database::Error> {
-        let is_new = |page: &&str| !self.known.contains(*page);
-        let new: Vec<_> = pages.iter().copied().filter(is_new).collect();
-        if new.is_empty() {
-            return Ok(Vec::new());
-        }
-        let admit = settings::admit(&mut self.connection, &new, self.page_limit);
-        let refused = within(STATEMENT_TIMEOUT, admit).await?;
-        if refused.is_empty() {
-            if self.known.len() >= MAX_KNOWN {
-                self.known.clear();
+        if outgoing.again || rejection.is_some() {
+            let settle = ledger::settle(connection, id, number);
+            if let Some(totals) = within(STATEMENT_TIMEOUT, settle).await? {
+                return Ok(Outcome::Committed {
+                    totals,
+                    before: true,
+                });
             }
-            self.known.extend(new.into_iter().map(String::from));
         }
-        Ok(refused)
+        if let Some(rejection) = rejection {
+            return Ok(Outcome::Rejected(rejection));
+        }
+        let admit = settings::admit(connection, &pages, self.page_limit);
+        match within(STATEMENT_TIMEOUT, admit).await {
+            Ok(refused) => Ok(Outcome::NewPages { refused }),
+            Err(error) if error.is_rejection() => Ok(Outcome::Rejected(error)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn wait_for_locks(&mut self, limit: Duration) -> Result<(), database::Error> {

@@ -57,7 +57,7 @@ async fn take(database: &mut PgConnection, page: &PageName, step: &Step, batch: 
         }
         Step::Count(views) => {
             let (pages, views) = ([page.as_str()], [*views]);
-            let add = ledger::add(database, Uuid::nil(), batch, &pages, &views);
+            let add = ledger::add(database, Uuid::nil(), batch, &pages, &views, true);
             add.await.unwrap();
         }
         Step::Set(views) => {

@@ -7,7 +7,8 @@ use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::support::engine::{CountError, Counter, Counting, Limits, PageName, engine, engine_of};
-use crate::support::{self, App, binary, soon};
+use crate::support::proxy::{Cut, Proxy};
+use crate::support::{self, App, binary, eventually_async, soon};
 
 async fn replica(page_limit: u32, url: &str) -> Arc<Counter> {
     let counting = Counting {
@@ -126,4 +127,51 @@ async fn a_held_lock_of_the_number_of_pages_keeps_no_replica_from_counting() {
     lock.execute(&mut holder).await.unwrap();
     let views = engine(&url).await;
     assert_eq!(views.count(PageName::home()).await, Ok(2));
+}
+
+#[rocket::async_test]
+async fn a_new_page_whose_batch_is_lost_counts_once_or_is_refused() {
+    let url = support::database().await;
+    let proxy = Proxy::to(&url).await;
+    let limit = Cut::ALL.len();
+    let views = replica(limit as u32, &proxy.url).await;
+    for (page, cut) in Cut::ALL.into_iter().cycle().enumerate().take(2 * limit) {
+        let cuts = proxy.arm(cut);
+        let counted = views.count(format!("page-{page}").parse().unwrap()).await;
+        let expected = match page < limit {
+            true => Ok(1),
+            false => Err(CountError::PageLimit),
+        };
+        assert_eq!(counted, expected, "{cut:?}");
+        assert_eq!(proxy.cuts(), cuts + 1);
+    }
+    assert_eq!(support::rows(&url).await, limit as i64);
+    assert_eq!(views.count("page-0".parse().unwrap()).await, Ok(2));
+}
+
+/// Also while there are so few pages that PostgreSQL would rather read all of them.
+#[rocket::async_test]
+async fn a_view_of_an_unknown_page_reads_no_other_page() {
+    let url = support::database().await;
+    let views = engine(&url).await;
+    views.count(PageName::home()).await.unwrap();
+    let mut admin = support::connect(&url).await;
+    let mut scans = async |least: i64| {
+        let mut whole = 0;
+        eventually_async("the statistics", async || {
+            let read = "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'pages'";
+            let (seq, index): (i64, i64) =
+                sqlx::query_as(read).fetch_one(&mut admin).await.unwrap();
+            whole = seq;
+            index >= least
+        })
+        .await;
+        whole
+    };
+    let before = scans(1).await;
+    for page in 0..20 {
+        let page = format!("page-{page}").parse().unwrap();
+        assert_eq!(views.count(page).await, Ok(1));
+    }
+    assert_eq!(scans(20).await, before);
 }

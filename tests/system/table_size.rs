@@ -21,7 +21,7 @@ async fn tables_stay_small_under_a_million_batches() {
         .await
         .unwrap();
     for number in 1..=1_000_000 {
-        pageviews::counter::ledger::add(&mut connection, writer, number, &["/"], &[64])
+        pageviews::counter::ledger::add(&mut connection, writer, number, &["/"], &[64], true)
             .await
             .unwrap();
     }
