@@ -1,11 +1,13 @@
 //! The outbox under random histories: batches of several writers are lost before, during and after
 //! their commit, rejected because of a page, not added because of a new one, and sent again.
 //!
-//! The outbox and the numbering are the real ones. The database is a model of the statements in
-//! `src/counter/ledger.rs`. `tests/system/exactly_once.rs` breaks the real one in the same ways.
+//! The outbox and the numbering are the real ones, and the database is a model.
+//! `tests/system/exactly_once.rs` breaks the real one in the same ways.
 
 // A test that cannot go on is a test that fails.
 #![allow(clippy::unwrap_used)]
+
+mod model;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pageviews::counter::outbox::Outbox;
 use pageviews::page::PageName;
 use proptest::prelude::*;
+
+use crate::model::{Answer, Copy, Database};
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -47,69 +51,6 @@ const WRITERS: usize = 3;
 
 /// How many pages a batch may have, and how many views may be postponed.
 const MAX: usize = 4;
-
-/// How many pages there may be.
-const PAGE_LIMIT: usize = 4;
-
-/// A copy of a batch: its number, pages and sizes.
-type Copy = (i64, Vec<String>, Vec<i64>);
-
-/// The tables `pages` and `writers`, and the statements that add a batch and settle its outcome.
-#[derive(Default)]
-struct Database {
-    pages: BTreeMap<String, i64>,
-    writers: BTreeMap<usize, (i64, Vec<i64>)>,
-    /// What has one of these pages is rejected.
-    bad: BTreeSet<&'static str>,
-}
-
-/// What becomes of a copy.
-enum Answer {
-    /// The totals that it makes.
-    Added(Vec<i64>),
-    Rejected,
-    /// It was not added, because of a new page.
-    New,
-}
-
-impl Database {
-    fn add(&mut self, writer: usize, (number, pages, sizes): &Copy) -> Answer {
-        if pages.iter().any(|page| !self.pages.contains_key(page)) {
-            return Answer::New;
-        }
-        let (last, totals) = self.writers.entry(writer).or_default();
-        if *last >= *number || pages.iter().any(|page| self.bad.contains(page.as_str())) {
-            return Answer::Rejected;
-        }
-        let add = |(page, size): (&String, &i64)| {
-            let total = self.pages.entry(page.clone()).or_default();
-            *total += size;
-            *total
-        };
-        (*last, *totals) = (*number, pages.iter().zip(sizes).map(add).collect());
-        Answer::Added(totals.clone())
-    }
-
-    /// Makes the new ones of `pages`. Returns those for which there is no room.
-    fn admit(&mut self, pages: Vec<String>) -> Vec<String> {
-        let admit = |page: &String| {
-            if !self.pages.contains_key(page) && self.pages.len() < PAGE_LIMIT {
-                self.pages.insert(page.clone(), 0);
-            }
-            !self.pages.contains_key(page)
-        };
-        pages.into_iter().filter(admit).collect()
-    }
-
-    /// The totals that the batch has made, or `None`, after which it can make none.
-    fn settle(&mut self, writer: usize, number: i64) -> Option<Vec<i64>> {
-        let (last, totals) = self.writers.entry(writer).or_default();
-        if *last < number {
-            (*last, *totals) = (number, Vec::new());
-        }
-        Some(totals.clone()).filter(|totals| !totals.is_empty())
-    }
-}
 
 /// A view: its page, and its place among all that came.
 type View = (usize, u32);
