@@ -130,12 +130,12 @@ pub async fn settle(
     number: i64,
 ) -> Result<Option<Vec<i64>>, sqlx::Error> {
     let settled = sqlx::query_scalar(SETTLE).bind(writer).bind(number);
-    let totals = committed(settled.fetch_all(connection).await?);
-    Ok(totals.filter(|totals| !totals.is_empty()))
+    let totals = committed(settled.fetch_all(connection).await?).ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Some(totals).filter(|totals| !totals.is_empty()))
 }
 
-/// The only row of a statement that is committed. It needs all rows, because `fetch_one` returns
-/// with the first, which the server may send before it commits.
+/// The only row of a statement that is committed, if it returns one. It needs all rows, because
+/// `fetch_one` returns with the first, which the server may send before it commits.
 fn committed(rows: Vec<Vec<i64>>) -> Option<Vec<i64>> {
     rows.into_iter().next()
 }
