@@ -148,7 +148,10 @@ fn list(rows: Vec<(String, i64, i64)>, output: &mut impl Write) -> io::Result<()
     let rows: Vec<_> = std::iter::once(head)
         .chain(rows.into_iter().map(text))
         .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
     let (a, b, c) = (width(0), width(1), width(2));
     for [page, views, today] in &rows {
         writeln!(output, "{page:a$}  {views:>b$}  {today:>c$}")?;

@@ -163,17 +163,15 @@ impl fmt::Display for Unlisted {
     }
 }
 
-/// The number of pages with views that match none of the patterns $1, and the first $2 of them. A
-/// pattern is a name, or the start of names and a `*`.
+/// The number of pages with views that are not among the names $1 and start with none of the texts
+/// $2, and the first $3 of these pages.
 const UNLISTED: &str = "
     WITH unlisted AS (
-        SELECT page FROM pages WHERE views > 0 AND NOT EXISTS (
-            SELECT FROM unnest($1::text[]) AS pattern WHERE page = pattern
-                OR pattern LIKE '%*' AND starts_with(page, left(pattern, -1))
-        )
+        SELECT page FROM pages WHERE views > 0 AND page <> ALL ($1)
+            AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS start WHERE starts_with(page, start))
     )
     SELECT (SELECT count(*) FROM unlisted),
-        ARRAY(SELECT page FROM unlisted ORDER BY page LIMIT $2)";
+        ARRAY(SELECT page FROM unlisted ORDER BY page LIMIT $3)";
 
 /// The pages with views that are not among `allowed`.
 ///
@@ -184,7 +182,8 @@ pub async fn unlisted(
     allowed: &AllowedPages,
 ) -> Result<Unlisted, sqlx::Error> {
     let query = sqlx::query_as(UNLISTED)
-        .bind(allowed.patterns())
+        .bind(allowed.names())
+        .bind(allowed.prefixes())
         .bind(MAX_EXAMPLES);
     let (count, examples) = query.fetch_one(executor).await?;
     Ok(Unlisted { count, examples })

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::cors::any_origin;
 use super::error::Error;
+use super::path::encoded;
 use crate::counter::Counter;
 use crate::counter::history::Day;
 use crate::database::Db;
@@ -68,7 +69,7 @@ async fn count(
 ) -> Result<Created, Error> {
     let page = pages.check(page)?;
     let number = counter.count(page.clone()).await?;
-    let location = format!("/api/pages/{}", page.as_str().trim_start_matches('/'));
+    let location = format!("/api/pages/{}", encoded(&page));
     let view = Open::new(Json(View {
         page: page.to_string(),
         number,

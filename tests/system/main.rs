@@ -41,6 +41,7 @@ mod logs;
 mod metrics;
 mod outage;
 mod page_limit;
+mod page_names;
 mod pooler;
 mod private_postgres;
 mod readiness;

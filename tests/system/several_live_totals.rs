@@ -87,7 +87,7 @@ fn a_query_with_an_unknown_page_or_too_many_pages_is_refused() {
         "page=",
         "page",
         "page=/&page=readme&page=other",
-        "page=/readme",
+        "page=/other/",
         "page=a%20b",
         "page=blog/..",
         "page=%ff",

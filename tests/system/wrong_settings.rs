@@ -60,8 +60,20 @@ fn a_wrong_setting_is_one_line_with_key_origin_and_fix() {
         (
             "ROCKET_PAGES",
             "[\"a b\"]",
-            &["pages", "\"a b\"", "ROCKET_PAGES"],
+            &["pages", "\"a b\"", "ROCKET_PAGES", "200 characters"],
         ),
+        (
+            "ROCKET_PAGES",
+            r#"["blog*"]"#,
+            &["pages", "\"blog*\"", "ROCKET_PAGES", "blog/*", "%2A"],
+        ),
+        // Whatever type stands there.
+        ("ROCKET_PAGES", "5", &["pages", "ROCKET_PAGES"]),
+        ("ROCKET_PAGES", "true", &["pages", "ROCKET_PAGES"]),
+        ("ROCKET_PAGES", "{a=1}", &["pages", "ROCKET_PAGES"]),
+        ("ROCKET_PAGES", "{}", &["pages", "ROCKET_PAGES"]),
+        ("ROCKET_PAGES", r#"["a", 1]"#, &["pages", "ROCKET_PAGES"]),
+        ("ROCKET_PAGES", "[[]]", &["pages", "ROCKET_PAGES"]),
         (
             "ROCKET_VIEWS",
             "6",

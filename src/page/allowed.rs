@@ -1,0 +1,219 @@
+//! Which pages are counted: the setting `pages`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::name::{InvalidPageName, PageName};
+
+/// The pages that are counted: `/`, and those that the setting `pages` names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct AllowedPages(Vec<Pattern>);
+
+/// The name of a page that is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("No page of this name is counted here. Nothing was counted.")]
+pub struct UnknownPage;
+
+/// An entry of the setting `pages` that is neither a page nor a pattern.
+#[derive(Debug, thiserror::Error)]
+#[error("{entry:?} is {problem}")]
+pub struct InvalidEntry {
+    entry: String,
+    problem: InvalidPattern,
+}
+
+/// A text that is neither the name of a page nor a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    #[error(transparent)]
+    Name(#[from] InvalidPageName),
+    #[error(
+        "no pattern: a pattern is * or ends in /*, such as blog/*; a * in the name of a page is \
+         written %2A"
+    )]
+    Star,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Pattern {
+    One(PageName),
+    /// All pages whose name starts with this: the empty text, or the name of a page and a slash.
+    Below(String),
+}
+
+impl FromStr for Pattern {
+    type Err = InvalidPattern;
+
+    /// Reads a page in every spelling that a name has, or such a spelling and `/*`.
+    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
+        let (name, is_below) = match text.strip_suffix('*') {
+            None => (text, false),
+            Some("") => ("/", true),
+            Some(name) if name.ends_with('/') => (name, true),
+            Some(_) => return Err(InvalidPattern::Star),
+        };
+        if name.contains('*') {
+            return Err(InvalidPattern::Star);
+        }
+        let page: PageName = name.parse()?;
+        Ok(match is_below {
+            false => Self::One(page),
+            true if page == PageName::home() => Self::Below(String::new()),
+            true => Self::Below(format!("{page}/")),
+        })
+    }
+}
+
+/// What a pattern takes for its own, and what a shell or Compose reads in a quoted text.
+const SPECIAL: &AsciiSet = &CONTROLS.add(b'*').add(b'\'').add(b'$');
+
+/// As the setting `pages` reads it, and safe between single quotes.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readable = |text: &str| -> String {
+            // Everything that is not ASCII stays as it is, for people.
+            let encode = |c: char| match c.is_ascii() {
+                true => utf8_percent_encode(c.encode_utf8(&mut [0; 4]), SPECIAL).to_string(),
+                false => c.into(),
+            };
+            text.chars().map(encode).collect()
+        };
+        match self {
+            Self::One(page) => f.write_str(&readable(page.as_str())),
+            Self::Below(prefix) => write!(f, "{}*", readable(prefix)),
+        }
+    }
+}
+
+impl TryFrom<Vec<String>> for AllowedPages {
+    type Error = InvalidEntry;
+
+    fn try_from(entries: Vec<String>) -> Result<Self, InvalidEntry> {
+        let parse = |entry: String| {
+            entry
+                .parse()
+                .map_err(|problem| InvalidEntry { entry, problem })
+        };
+        entries
+            .into_iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl AllowedPages {
+    /// `page`, if it is the name of a counted page.
+    ///
+    /// # Errors
+    /// `page` is absent because the text was no name, or it is not counted.
+    pub fn check(&self, page: Option<PageName>) -> Result<PageName, UnknownPage> {
+        page.filter(|page| self.contains(page)).ok_or(UnknownPage)
+    }
+
+    /// Whether `page` is counted.
+    pub fn contains(&self, page: &PageName) -> bool {
+        page.as_str() == "/"
+            || self.0.iter().any(|pattern| match pattern {
+                Pattern::One(one) => one == page,
+                Pattern::Below(prefix) => page.as_str().starts_with(prefix.as_str()),
+            })
+    }
+
+    /// The patterns as an owner writes them, after `/`, which is always counted.
+    pub fn patterns(&self) -> Vec<String> {
+        let configured = self
+            .0
+            .iter()
+            .map(Pattern::to_string)
+            .filter(|pattern| pattern != "/");
+        std::iter::once("/".to_string()).chain(configured).collect()
+    }
+
+    /// The names of the pages that are counted one by one, with `/`.
+    pub fn names(&self) -> Vec<&str> {
+        let names = self.0.iter().filter_map(|pattern| match pattern {
+            Pattern::One(page) => Some(page.as_str()),
+            Pattern::Below(_) => None,
+        });
+        std::iter::once("/").chain(names).collect()
+    }
+
+    /// What the names of all other counted pages start with.
+    pub fn prefixes(&self) -> Vec<&str> {
+        let prefixes = self.0.iter().filter_map(|pattern| match pattern {
+            Pattern::Below(prefix) => Some(prefix.as_str()),
+            Pattern::One(_) => None,
+        });
+        prefixes.collect()
+    }
+
+    /// The value of the setting `pages` that counts `page` too, such as `["readme", "blog/*"]`.
+    pub fn setting_with(&self, page: &PageName) -> String {
+        let added = Pattern::One(page.clone());
+        let entries = self.0.iter().chain([&added]);
+        let entries: Vec<_> = entries.map(|pattern| format!("\"{pattern}\"")).collect();
+        format!("[{}]", entries.join(", "))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn allowed(patterns: &[&str]) -> AllowedPages {
+        AllowedPages(patterns.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn closed_by_default_but_for_home() {
+        let counted =
+            |patterns: &[&str], page: &str| allowed(patterns).contains(&page.parse().unwrap());
+        assert!(counted(&[], "/"));
+        assert!(!counted(&[], "readme"));
+        assert!(counted(&["readme", "blog/*"], "readme"));
+        assert!(counted(&["blog/*"], "blog/a") && counted(&["blog/*"], "blog/a/b"));
+        assert!(!counted(&["blog/*"], "blog") && !counted(&["blog/*"], "blogs/a"));
+        assert!(counted(&["*"], "any/thing"));
+    }
+
+    #[test]
+    fn a_pattern_takes_the_spellings_of_a_name() {
+        for (pattern, spellings) in [
+            ("*", &["/*", "//*"][..]),
+            ("blog/*", &["/blog/*", "blog//*", "%62log/*"]),
+            ("café/*", &["/cafe\u{301}/*", "caf%C3%A9/*"]),
+            ("readme", &["/readme/"]),
+            ("a%2Ab", &["/a%2ab"]),
+        ] {
+            for spelling in [pattern].iter().chain(spellings) {
+                let parsed: Pattern = spelling.parse().unwrap();
+                assert_eq!(parsed.to_string(), pattern);
+            }
+        }
+        for (wrong, problem) in [
+            ("", InvalidPattern::Name(InvalidPageName)),
+            ("a b/*", InvalidPattern::Name(InvalidPageName)),
+            ("blog*", InvalidPattern::Star),
+            ("*/a", InvalidPattern::Star),
+            ("a/*/b", InvalidPattern::Star),
+            ("a/**", InvalidPattern::Star),
+        ] {
+            assert_eq!(wrong.parse::<Pattern>(), Err(problem), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_setting_can_be_pasted_between_single_quotes() {
+        let page = "don't/5*$/ünï/cafe\u{301}".parse().unwrap();
+        let setting = allowed(&["blog/*", "it's/*"]).setting_with(&page);
+        let expected = r#"["blog/*", "it%27s/*", "don%27t/5%2A%24/ünï/café"]"#;
+        assert_eq!(setting, expected);
+        assert!(allowed(&["don%27t/5%2A%24/ünï/café"]).contains(&page));
+    }
+}
