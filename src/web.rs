@@ -13,6 +13,7 @@ mod live;
 mod methods;
 pub mod operations;
 mod path;
+mod picture;
 mod templates;
 mod visit;
 
@@ -27,7 +28,7 @@ use self::templates::{Check, Templates};
 use crate::metrics::Metrics;
 
 /// Every template that is rendered, and how it is tried at start.
-const CHECKS: &[Check] = &[home::cached_page::check, badge::check, error::check];
+const CHECKS: &[Check] = &[home::cached_page::check, error::check];
 
 /// Serves everything. Needs the pool and the counter managed.
 pub fn stage(metrics: Arc<Metrics>) -> AdHoc {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::cors::any_origin;
 use super::error::Error;
 use super::path::encoded;
+use super::visit::{Speculative, Visit};
 use crate::counter::Counter;
 use crate::counter::history::Day;
 use crate::database::Db;
@@ -64,10 +65,12 @@ struct Created(Open<Json<View>>, Header<'static>);
 #[post("/api/pages/<page..>")]
 async fn count(
     page: Option<PageName>,
+    visit: Result<Visit, Speculative>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
 ) -> Result<Created, Error> {
     let page = pages.check(page)?;
+    let Visit = visit?;
     let number = counter.count(page.clone()).await?;
     let location = format!("/api/pages/{}", encoded(&page));
     let view = Open::new(Json(View {

@@ -1,27 +1,20 @@
 //! The badge: a small picture of a page's count, for other sites. Fetching it counts a view.
 
-mod style;
+mod query;
 
 use rocket::fairing::AdHoc;
-use rocket::http::Header;
-use rocket::http::uri::Segments;
 use rocket::http::uri::fmt::Path;
+use rocket::http::uri::{Origin, Segments};
 use rocket::request::FromSegments;
-use rocket::{Responder, State, get, head, routes};
-use rocket_dyn_templates::minijinja::{self, Environment};
-use rocket_dyn_templates::{Template, context};
+use rocket::{State, get, head, routes};
 
-use self::style::{Query, Style, width};
-use super::cors::any_origin;
+use self::query::Query;
 use super::error::Error;
+use super::picture::Picture;
 use super::visit::{Speculative, Visit};
 use crate::counter::Counter;
 use crate::database::Db;
-use crate::number::thousands;
 use crate::page::{AllowedPages, InvalidPageName, PageName};
-
-/// The space on both sides of a text, in pixels.
-const PADDING: u32 = 10;
 
 /// `<page>.svg`: the page of a badge. The badge of `/` is `.svg`.
 struct File(PageName);
@@ -33,97 +26,48 @@ impl<'r> FromSegments<'r> for File {
         let mut segments: Vec<_> = segments.collect();
         let last = segments.last_mut().ok_or(InvalidPageName)?;
         *last = last.strip_suffix(".svg").ok_or(InvalidPageName)?;
-        if last.is_empty() {
-            segments.pop();
+        if segments == [""] {
+            segments.clear();
         }
         PageName::from_segments(&segments).map(Self)
     }
 }
 
-/// GitHub's image proxy and others keep a picture unless three headers say that they must not.
-#[derive(Responder)]
-#[response(content_type = "image/svg+xml; charset=utf-8")]
-struct Badge<B> {
-    picture: B,
-    cache: Header<'static>,
-    pragma: Header<'static>,
-    expires: Header<'static>,
-    origin: Header<'static>,
-    policy: Header<'static>,
-}
-
-impl<B> Badge<B> {
-    fn new(picture: B) -> Self {
-        let cache = "max-age=0, no-cache, no-store, must-revalidate";
-        Self {
-            picture,
-            cache: Header::new("Cache-Control", cache),
-            pragma: Header::new("Pragma", "no-cache"),
-            expires: Header::new("Expires", "0"),
-            origin: any_origin(),
-            policy: Header::new("Cross-Origin-Resource-Policy", "cross-origin"),
-        }
-    }
-}
-
-#[get("/badge/<file..>?<query..>")]
+/// An image is never asked for again. So for a page that nobody looks at yet the badge is drawn,
+/// but not counted.
+#[get("/badge/<file..>")]
 async fn badge(
     file: Option<File>,
-    query: Query<'_>,
+    uri: &Origin<'_>,
     visit: Result<Visit, Speculative>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
     db: &Db,
-) -> Result<Badge<Template>, Error> {
+) -> Result<Picture, Error> {
     let page = pages.check(file.map(|File(page)| page))?;
-    let style = Style::try_from(query)?;
-    let number = if style.counts {
-        let Visit = visit?;
+    let query = Query::parse(uri)?;
+    let number = if query.counts && visit.is_ok() {
         counter.count(page).await?
     } else {
         counter.history(db, &page).await?.views
     };
-    let value = thousands(number);
-    let value_width = width(&value) + PADDING;
-    let label_width = match style.label {
-        "" => 0,
-        label => width(label) + PADDING,
-    };
-    Ok(Badge::new(Template::render(
-        "badge",
-        context! {
-            label: style.label,
-            label_width,
-            label_color: style.label_color.css(),
-            label_ink: style.label_color.ink(),
-            value,
-            value_width,
-            color: style.color.css(),
-            ink: style.color.ink(),
-            width: label_width + value_width,
-        },
-    )))
+    Ok(query.draw(number))
 }
 
 /// What GET would answer, without the body, and without counting.
 #[head("/badge/<file..>")]
-fn preview(file: Option<File>, pages: &State<AllowedPages>) -> Result<Badge<()>, Error> {
-    pages.check(file.map(|File(page)| page))?;
-    Ok(Badge::new(()))
-}
-
-/// Tries the template with and without a label.
-pub fn check(environment: &Environment<'static>) -> Result<(), minijinja::Error> {
-    for (label, label_width) in [("", 0), ("views", 42)] {
-        environment
-            .get_template("badge")?
-            .render(minijinja::context! {
-                label, label_width, label_color => "#555555", label_ink => "#fff",
-                value => "1", value_width => 17, color => "#007ec6", ink => "#fff",
-                width => label_width + 17,
-            })?;
-    }
-    Ok(())
+async fn preview(
+    file: Option<File>,
+    uri: &Origin<'_>,
+    visit: Result<Visit, Speculative>,
+    pages: &State<AllowedPages>,
+    counter: &State<Counter>,
+    db: &Db,
+) -> Result<Picture, Error> {
+    let page = pages.check(file.map(|File(page)| page))?;
+    let query = Query::parse(uri)?;
+    let views = counter.history(db, &page).await?.views;
+    Ok(query.draw(views + i64::from(query.counts && visit.is_ok())))
 }
 
 /// Serves badges.

@@ -1,17 +1,20 @@
-//! Every error as a response: a page for people, or a problem document (RFC 9457) for programs.
+//! Every error as a response: a page for people, a problem document (RFC 9457) for programs, or a
+//! picture instead of a badge.
 
 use std::sync::Arc;
 
 use rocket::catch;
-use rocket::http::{Accept, ContentType, Status};
+use rocket::http::{ContentType, MediaType, Status};
 use rocket::request::Request;
 use rocket::response::{self, Responder};
 use rocket::serde::json::json;
 use rocket_dyn_templates::minijinja::{self, Environment};
 use rocket_dyn_templates::{Template, context};
+use shields::BadgeParams;
 use uuid::Uuid;
 
 use super::cors::any_origin;
+use super::picture::Picture;
 use super::templates::log_failure;
 use super::visit::Speculative;
 use crate::counter::{CountError, ReadError, TooManyFollowers};
@@ -44,8 +47,14 @@ pub enum Error {
     /// The address has only these methods.
     #[error("{}", advice(Status::MethodNotAllowed))]
     MethodNotAllowed(String),
-    #[error("{0}")]
-    InvalidQuery(&'static str),
+    /// A key or a value in the query cannot be used.
+    #[error("{advice}")]
+    InvalidQuery {
+        /// A few words, for a picture.
+        problem: &'static str,
+        /// What a person can do.
+        advice: &'static str,
+    },
     #[error(transparent)]
     TooManyFollowers(#[from] TooManyFollowers),
     /// Rocket answers with this status.
@@ -84,8 +93,22 @@ impl Error {
             Self::Template => Status::InternalServerError,
             Self::UnknownPage(_) => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
-            Self::InvalidQuery(_) => Status::UnprocessableEntity,
+            Self::InvalidQuery { .. } => Status::UnprocessableEntity,
             Self::Status(status) => *status,
+        }
+    }
+
+    /// What a picture has room for.
+    fn in_few_words(&self) -> &'static str {
+        match (self, self.status().code) {
+            (Self::InvalidQuery { problem, .. }, _) => problem,
+            (_, 403) => "not counted",
+            (_, 404) => "not found",
+            (_, 405) => "wrong method",
+            (_, 429) => "busy",
+            (_, 503 | 504) => "unavailable",
+            (_, 400..500) => "bad request",
+            _ => "error",
         }
     }
 }
@@ -99,7 +122,7 @@ impl<'r> Responder<'r, 'static> for Error {
         {
             metrics.refused(&reason.to_string());
         }
-        let mut response = respond(request, self.status(), &self.to_string())?;
+        let mut response = respond(request, &self)?;
         // Another attempt may succeed.
         if [429, 503, 504].contains(&response.status().code) {
             response.set_raw_header("Retry-After", RETRY_AFTER);
@@ -111,8 +134,9 @@ impl<'r> Responder<'r, 'static> for Error {
     }
 }
 
-/// The page, or the problem document, for `status`.
-fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Result<'static> {
+/// The page, the picture or the problem document for `error`.
+fn respond(request: &Request<'_>, error: &Error) -> response::Result<'static> {
+    let (status, advice) = (error.status(), error.to_string());
     let title = status.reason_lossy();
     // The page quotes this id, and the log can be searched for it.
     let reference = match status.code {
@@ -126,24 +150,73 @@ fn respond(request: &Request<'_>, status: Status, advice: &str) -> response::Res
             "a request failed with {status}"
         );
     }
-    let mut response = if wants_json(request) {
-        let mut problem = json!({
-            "type": "about:blank", "title": title, "status": status.code, "detail": advice,
-        });
-        if !reference.is_empty() {
-            problem["instance"] = format!("urn:uuid:{reference}").into();
+    let mut response = match Form::of(request) {
+        Form::Problem => {
+            let mut problem = json!({
+                "type": "about:blank", "title": title, "status": status.code, "detail": advice,
+            });
+            if !reference.is_empty() {
+                problem["instance"] = format!("urn:uuid:{reference}").into();
+            }
+            let mut response = problem.respond_to(request)?;
+            response.set_header(ContentType::new("application", "problem+json"));
+            // A script that may send a request may also read why it was refused.
+            response.set_header(any_origin());
+            response
         }
-        let mut response = problem.respond_to(request)?;
-        response.set_header(ContentType::new("application", "problem+json"));
-        // A script that may send a request may also read why it was refused.
-        response.set_header(any_origin());
-        response
-    } else {
-        let context = context! { status: status.code, title, advice, reference: &reference };
-        Template::render("error", context).respond_to(request)?
+        Form::Picture { is_embedded } => {
+            let badge = BadgeParams {
+                label: Some("views"),
+                message: Some(error.in_few_words()),
+                message_color: Some("lightgrey"),
+                ..BadgeParams::default()
+            };
+            let mut response = Picture::new(&badge).respond_to(request)?;
+            if is_embedded {
+                response.set_raw_header("X-Error-Status", status.code.to_string());
+            }
+            response
+        }
+        Form::Page => {
+            let context = context! { status: status.code, title, advice, reference: &reference };
+            Template::render("error", context).respond_to(request)?
+        }
     };
     response.set_status(status);
     Ok(response)
+}
+
+/// The form of an error.
+enum Form {
+    /// A page, for people.
+    Page,
+    /// A problem document, for programs.
+    Problem,
+    /// A badge. If it is embedded, as an `<img>` of a browser or through an image proxy, only a
+    /// status of success shows it everywhere. Caddy then sends that, and a header keeps the true
+    /// one: here a replica that cannot count has to answer 503, or Caddy would not let it rest.
+    Picture { is_embedded: bool },
+}
+
+impl Form {
+    /// The `Accept` header and the address tell who asks.
+    fn of(request: &Request<'_>) -> Self {
+        let accept = request.accept();
+        let names = |is_kind: fn(&MediaType) -> bool| {
+            accept.is_some_and(|accept| accept.media_types().any(is_kind))
+        };
+        let is_json = |media: &MediaType| media.is_json() || media.sub() == "problem+json";
+        let path = request.uri().path();
+        if path.starts_with("/api/") || accept.is_some_and(|accept| is_json(accept.preferred())) {
+            Self::Problem
+        } else if path.starts_with("/badge/") && !names(MediaType::is_html) {
+            Self::Picture {
+                is_embedded: names(|media| media.top() == "image"),
+            }
+        } else {
+            Self::Page
+        }
+    }
 }
 
 /// Tries the template with and without a reference.
@@ -154,13 +227,6 @@ pub fn check(environment: &Environment<'static>) -> Result<(), minijinja::Error>
         environment.get_template("error")?.render(sample)?;
     }
     Ok(())
-}
-
-/// Whether a program asks: the `Accept` header or the address tells.
-fn wants_json(request: &Request<'_>) -> bool {
-    let preferred = request.accept().map(Accept::preferred);
-    preferred.is_some_and(|media| media.is_json() || media.sub() == "problem+json")
-        || request.uri().path().starts_with("/api/")
 }
 
 /// Every status that Rocket itself decides on.

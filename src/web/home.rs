@@ -4,9 +4,7 @@ pub mod cached_page;
 pub mod gzip;
 
 use rocket::fairing::AdHoc;
-use rocket::futures::stream::{self, Stream};
 use rocket::http::{ContentType, Header};
-use rocket::response::stream::ByteStream;
 use rocket::{Responder, State, get, head, routes};
 
 use self::cached_page::{CachedPages, SingleChunk};
@@ -35,9 +33,17 @@ async fn visit(
 
 /// What GET would answer, without the body. Rocket would run the handler of GET, which counts.
 #[head("/")]
-fn preview() -> (ContentType, ByteStream<impl Stream<Item = &'static [u8]>>) {
-    // A stream has no length. A Content-Length here would have to be the length of the page.
-    (ContentType::HTML, ByteStream(stream::empty()))
+async fn preview(
+    visit: Result<Visit, Speculative>,
+    gzip: ReadsGzip,
+    counter: &State<Counter>,
+    pages: &State<CachedPages>,
+    db: &Db,
+) -> Result<SingleChunk, Error> {
+    let Visit = visit?;
+    let page = pages.current(counter.readiness(), db).await?;
+    let views = counter.history(db, &PageName::home()).await?.views;
+    Ok(page.with_number(views + 1, &gzip)?)
 }
 
 /// A file of the page. It is not inlined, so that the content policy can forbid inlined code.

@@ -66,9 +66,11 @@ fn named<'q>(
     for name in names {
         named.insert(pages.check(name.parse().ok())?);
         if named.len() > MAX_PAGES {
-            return Err(Error::InvalidQuery(
-                "A stream follows up to 32 pages. Open another stream for the rest of them.",
-            ));
+            return Err(Error::InvalidQuery {
+                problem: "too many pages",
+                advice: "A stream follows up to 32 pages. Open another stream for the rest of \
+                         them.",
+            });
         }
     }
     Ok(named)

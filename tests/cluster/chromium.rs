@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use rocket::serde::DeserializeOwned;
 use rocket::serde::json::{self, Value};
 use rocket::tokio::runtime::Runtime;
+use tempfile::TempDir;
 use thirtyfour::error::WebDriverResult;
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
@@ -34,10 +35,7 @@ impl Chromium {
     /// # Errors
     /// A program is missing; the text says how to install it. Any other problem is a panic.
     pub fn start() -> Result<Self, String> {
-        let profile = tempfile::Builder::new()
-            .prefix("pageviews-chromium-")
-            .tempdir()
-            .unwrap();
+        let profile = new_profile();
         let chromedriver = Supervised::spawn(
             Command::new("chromedriver")
                 .arg("--port=0")
@@ -143,6 +141,56 @@ impl Drop for Chromium {
     }
 }
 
+/// A browser that nobody drives, because a driver, as DevTools, turns prerendering off. The pages
+/// that it shows have to report what happens.
+pub struct Undriven {
+    _chromium: Supervised,
+    // Dropped after the browser.
+    _remover: Supervisor,
+}
+
+impl Undriven {
+    /// Starts a browser with a new profile, which shows `url`.
+    ///
+    /// # Errors
+    /// There is no Chromium; the text says how to install it.
+    pub fn start(url: &str) -> Result<Self, String> {
+        let profile = new_profile();
+        let mut command = Command::new("chromium");
+        command
+            .args(["--headless=new", "--disable-dev-shm-usage"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(NO_SANDBOX.iter().filter(|_| is_root()))
+            .arg(url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let Ok(chromium) = Supervised::spawn(&mut command) else {
+            return Err(format!("there is no Chromium; {INSTALL}"));
+        };
+        let pid = chromium.child.id().to_string();
+        let profile = profile.keep();
+        Ok(Self {
+            _chromium: chromium,
+            _remover: Supervisor::at_end(REMOVE, &[profile.as_ref(), pid.as_ref()]),
+        })
+    }
+}
+
+fn new_profile() -> TempDir {
+    let profile = tempfile::Builder::new()
+        .prefix("pageviews-chromium-")
+        .tempdir();
+    profile.unwrap()
+}
+
+/// Chromium refuses to run as root with a sandbox.
+const NO_SANDBOX: [&str; 1] = ["--no-sandbox"];
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// The port in the line that says where chromedriver listens.
 fn listens_on(line: &str) -> Option<u16> {
     let (_, port) = line.split_once("started successfully on port ")?;
@@ -157,9 +205,8 @@ fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
     capabilities.add_arg("--remote-debugging-pipe")?;
     // Containers have only 64 MB of it.
     capabilities.add_arg("--disable-dev-shm-usage")?;
-    if rustix::process::geteuid().is_root() {
-        // Chromium refuses to run as root with a sandbox.
-        capabilities.add_arg("--no-sandbox")?;
+    for option in NO_SANDBOX.iter().filter(|_| is_root()) {
+        capabilities.add_arg(option)?;
     }
     for log in ["browser", "performance"] {
         capabilities.set_logging_prefs(log, LoggingPrefsLogLevel::All)?;

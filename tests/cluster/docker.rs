@@ -16,12 +16,17 @@ pub fn docker(arguments: &[&str]) -> String {
 
 /// The value of a metric of the replica in the container `id`.
 pub fn metric(id: &str, name: &str) -> f64 {
+    try_metric(id, name).unwrap()
+}
+
+/// The same of a metric that there may not be yet.
+pub fn try_metric(id: &str, name: &str) -> Option<f64> {
     // The image has no curl, but the program's own probe.
     let url = "http://127.0.0.1:8000/metrics";
     let metrics = docker(&["exec", id, "/app/pageviews", "health", url]);
     let mut lines = metrics.lines();
     let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap().parse().unwrap()
+    value?.parse().ok()
 }
 
 /// Kills the first process of the container `id`. Docker starts a container again only if it was

@@ -11,6 +11,7 @@ fn each_request_has_an_answer_and_leaves_no_trace_but_its_count() {
     let acknowledged = generated::ask(&Target {
         address: &cluster.address(),
         headers: &["referrer-policy"],
+        shows_errors: true,
     });
     generated::add_up(&acknowledged, &cluster.counts());
     cluster.assert_unharmed();

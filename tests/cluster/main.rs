@@ -40,7 +40,9 @@ mod privacy;
 mod roles;
 mod running;
 mod settings;
+mod site;
 mod slow_clients;
+mod speculation;
 mod visitors;
 
 /// The limit of every wait, on a machine that is busy building.

@@ -7,19 +7,19 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
-use pageviews::number::thousands;
+use pageviews::number::{compact, thousands};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use rocket::serde::json::{self, Value};
 use roxmltree::{Document, Node};
 
-use self::requests::{Request, request};
+use self::requests::{Request, STYLES, request};
 use super::connection::{Answer, Connection};
 
 const CASES: u32 = 10_000;
 
 /// The headers that an answer may have.
-const HEADERS: [&str; 21] = [
+const HEADERS: [&str; 22] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -40,6 +40,7 @@ const HEADERS: [&str; 21] = [
     "transfer-encoding",
     "x-accel-buffering",
     "x-content-type-options",
+    "x-error-status",
     "x-frame-options",
 ];
 
@@ -67,8 +68,8 @@ fn shape(picture: &Document<'_>) -> Vec<String> {
 struct Known<'a> {
     target: &'a Target<'a>,
     counts: BTreeMap<String, i64>,
-    /// The shapes of badges without a label (`true`) and with one.
-    shapes: BTreeMap<bool, Vec<String>>,
+    /// The shapes that badges of each style have, without a label (`true`) and with one.
+    shapes: BTreeMap<(&'static str, bool), HashSet<Vec<String>>>,
     problems: HashSet<String>,
 }
 
@@ -84,9 +85,36 @@ impl<'a> Known<'a> {
     }
 
     fn judge(&mut self, request: &Request, answer: &Answer) -> TestCaseResult {
-        let Request { method, target } = request;
-        let (status, body) = (answer.status, answer.body.as_str());
+        let Request {
+            method,
+            target,
+            wants_image,
+        } = request;
+        let (mut status, body) = (answer.status, answer.body.as_str());
+        let kind = answer.header("content-type");
         prop_assert!(status < 500, "{status}");
+        // 400 is a target that is no URL.
+        if *method == "GET" && target.starts_with("/badge/") && status != 400 {
+            prop_assert!(
+                kind.starts_with("image/svg+xml"),
+                "a broken image: {status} {kind}"
+            );
+            let hidden = answer.header("x-error-status");
+            if let Ok(hidden) = hidden.parse() {
+                let shown = if self.target.shows_errors {
+                    200
+                } else {
+                    hidden
+                };
+                prop_assert!(*wants_image && status == shown, "{status}");
+                Document::parse(body).map_err(|problem| fail(problem, body))?;
+                status = hidden;
+            }
+            prop_assert!(
+                !*wants_image || status < 400 || !hidden.is_empty(),
+                "{status}"
+            );
+        }
         let mut names = HashSet::new();
         for (name, value) in &answer.headers {
             let is_known = [&HEADERS, self.target.headers]
@@ -98,7 +126,7 @@ impl<'a> Known<'a> {
                 "{value:?}"
             );
         }
-        let said: Value = match answer.header("content-type") {
+        let said: Value = match kind {
             kind if kind.ends_with("json") && !body.is_empty() => {
                 json::from_str(body).map_err(|problem| fail(problem, body))?
             }
@@ -115,7 +143,7 @@ impl<'a> Known<'a> {
         if status >= 400 {
             self.problems.insert(body.into());
             prop_assert!(
-                self.problems.len() < 12,
+                self.problems.len() < 24,
                 "one may say what was asked: {:?}",
                 self.problems
             );
@@ -124,7 +152,9 @@ impl<'a> Known<'a> {
                 201 => (&said["number"], 1),
                 _ => (&said["views"], 0),
             };
-            let known = self.viewed(said["page"].as_str().unwrap(), counted);
+            let page = request.page("/api/pages/", "").unwrap();
+            prop_assert_eq!(said["page"].as_str(), Some(&*page));
+            let known = self.viewed(&page, counted);
             prop_assert_eq!(views.as_i64(), Some(known));
         } else if target.starts_with("/badge/") && *method == "GET" {
             self.badge(request, body)?;
@@ -141,14 +171,27 @@ impl<'a> Known<'a> {
 
     fn badge(&mut self, request: &Request, body: &str) -> TestCaseResult {
         let counted = i64::from(request.asks("count").as_deref() != Some("no"));
-        let value = &*thousands(self.viewed(&request.page_of_badge(), counted));
+        let number = self.viewed(&request.page("/badge/", ".svg").unwrap(), counted);
+        let value = match request.asks("format").as_deref() {
+            Some("compact") => compact(number),
+            _ => thousands(number),
+        };
+        let style = request.asks("style").unwrap_or("flat".into());
+        let style = STYLES.iter().find(|known| **known == style).unwrap();
         let label = &*request.asks("label").unwrap_or("views".into());
+        let mut letters = label.chars();
+        let (label, value) = &match (*style, letters.next()) {
+            ("for-the-badge", _) => (label.to_uppercase(), value.to_uppercase()),
+            ("social", Some(first)) => {
+                let first = first.to_uppercase().collect::<String>();
+                (first + letters.as_str(), value)
+            }
+            _ => (label.into(), value),
+        };
+        let (label, value) = (label.as_str(), value.as_str());
         let (name, texts) = match label {
-            "" => (value.into(), vec![value; 2]),
-            _ => (
-                format!("{label}: {value}"),
-                vec![label, label, value, value],
-            ),
+            "" => (value.into(), vec![value]),
+            _ => (format!("{label}: {value}"), vec![label, value]),
         };
         let picture = Document::parse(body).map_err(|problem| fail(problem, body))?;
         let said = |element: &str| -> Vec<_> {
@@ -157,10 +200,14 @@ impl<'a> Known<'a> {
                 .filter(|node| node.has_tag_name(element));
             elements.map(|node| node.text().unwrap_or("")).collect()
         };
-        prop_assert_eq!(said("text"), texts);
+        // Each text stands there up to three times, for its shadow.
+        let mut shown = said("text");
+        shown.retain(|text| !text.is_empty());
+        shown.dedup();
+        prop_assert_eq!(shown, texts);
         prop_assert_eq!(said("title"), [&name]);
         prop_assert_eq!(picture.root_element().attribute("aria-label"), Some(&*name));
-        prop_assert_eq!(&shape(&picture), &self.shapes[&label.is_empty()]);
+        prop_assert!(self.shapes[&(*style, label.is_empty())].contains(&shape(&picture)));
         Ok(())
     }
 }
@@ -175,17 +222,31 @@ pub struct Target<'a> {
     pub address: &'a str,
     /// The headers that its answers may have besides those of the app.
     pub headers: &'a [&'a str],
+    /// Whether an error that is an embedded image has a status of success, for image proxies.
+    pub shows_errors: bool,
 }
 
 /// Asks `target`. Returns how many views of each page its answers have acknowledged.
 pub fn ask(target: &Target<'_>) -> BTreeMap<String, i64> {
     let mut connection = Connection::to(target.address);
     let mut known = Known::of(target);
-    for (bare, query) in [(false, "count=no"), (true, "count=no&label=")] {
-        let badge = Request::get(format!("/badge/readme.svg?{query}"));
-        let badge = connection.ask(&badge.bytes()).unwrap();
-        let picture = Document::parse(&badge.body).unwrap();
-        known.shapes.insert(bare, shape(&picture));
+    for style in STYLES {
+        for label in ["views", ""] {
+            // Text is dark or white, as its background needs it.
+            for colors in [
+                "",
+                "&color=white",
+                "&labelColor=white",
+                "&color=white&labelColor=white",
+            ] {
+                let query = format!("count=no&style={style}&label={label}{colors}");
+                let badge = Request::get(format!("/badge/readme.svg?{query}"));
+                let badge = connection.ask(&badge.bytes()).unwrap();
+                let picture = Document::parse(&badge.body).unwrap();
+                let shapes = known.shapes.entry((style, label.is_empty())).or_default();
+                shapes.insert(shape(&picture));
+            }
+        }
     }
     let (connection, known) = (RefCell::new(connection), RefCell::new(known));
     let config = ProptestConfig {
@@ -212,6 +273,21 @@ pub fn add_up(acknowledged: &BTreeMap<String, i64>, counts: &BTreeMap<String, i6
     assert_eq!(counts, acknowledged);
     let is_allowed = |page: &String| page == "/" || page == "readme" || page.starts_with("blog/");
     assert!(counts.keys().all(is_allowed), "{counts:?}");
+    for name in counts.keys() {
+        let is_invisible = |c: char| {
+            let invisible = "\u{ad}\u{200b}\u{200d}\u{202e}\u{2066}\u{feff}\u{fffd}";
+            c.is_control() || c.is_whitespace() || invisible.contains(c)
+        };
+        assert!(!name.contains(is_invisible), "{name:?}");
+        assert!(
+            name == "/" || name.split('/').all(|part| !part.is_empty()),
+            "{name:?}"
+        );
+        // Not composed.
+        assert!(!name.contains("e\u{301}"), "{name:?}");
+        assert!(name.chars().count() <= 200 && name.len() <= 600, "{name:?}");
+    }
+    assert!(counts.keys().any(|name| name == "blog/café"), "{counts:?}");
     let sum = counts.values().sum::<i64>();
     assert!(sum > 900, "hardly any was counted: {counts:?}");
 }

@@ -48,6 +48,38 @@ async fn reading_counts_nothing_and_posting_counts_one() {
     }
 }
 
+/// A script of a page that is prerendered sends this before anybody looks at the page.
+#[rocket::async_test]
+async fn a_view_that_nobody_has_is_refused_in_words_that_the_script_can_read() {
+    let url = support::database().await;
+    let client = support::client_of(&url, &["readme"]).await;
+    for purpose in ["prefetch", "prefetch;prerender"] {
+        let refused = client
+            .post("/api/pages/readme")
+            .header(Header::new("Sec-Purpose", purpose))
+            .dispatch()
+            .await;
+        assert_eq!(refused.status(), Status::Forbidden);
+        let origin = refused.headers().get_one("Access-Control-Allow-Origin");
+        assert_eq!(origin, Some("*"));
+        let problem: Value = refused.into_json().await.unwrap();
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("when it is shown")
+        );
+        // To read is no view.
+        let read = client
+            .get("/api/pages/readme")
+            .header(Header::new("Sec-Purpose", purpose))
+            .dispatch()
+            .await;
+        assert_eq!(read.status(), Status::Ok);
+    }
+    assert_eq!(support::rows(&url).await, 0);
+}
+
 #[rocket::async_test]
 async fn a_page_that_is_not_counted_is_a_problem_and_no_row() {
     let url = support::database().await;

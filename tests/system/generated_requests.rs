@@ -17,6 +17,7 @@ fn each_request_has_an_answer_and_leaves_no_trace_but_its_count() {
     let acknowledged = generated::ask(&Target {
         address: &app.address,
         headers: &[],
+        shows_errors: false,
     });
     generated::add_up(&acknowledged, &wait(support::counts(&url)));
     assert!(app.is_running(), "it ended");

@@ -20,6 +20,7 @@ mod admin_commands;
 mod api;
 mod api_description;
 mod badge;
+mod badge_colors;
 mod behind_nginx;
 mod command_line;
 mod configuration;

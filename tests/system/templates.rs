@@ -48,7 +48,6 @@ fn a_template_that_cannot_work_stops_the_start() {
             "{% if number > 1 %}{{ nobody_defined_this }}{% endif %}",
         ),
         ("chart.html.j2", "{{ days.nobody_defined_this.name }}"),
-        ("badge.svg.j2", "{{ nobody_defined_this }}"),
         (
             "error.html.j2",
             "{% if reference %}{{ nobody_defined_this }}{% endif %}",

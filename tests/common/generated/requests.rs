@@ -4,6 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use pageviews::page::PageName;
+
 /// Texts that break out of a path, a header, XML, HTML, SQL or a terminal if nothing escapes them.
 const HOSTILE: [&str; 32] = [
     "",
@@ -40,6 +42,9 @@ const HOSTILE: [&str; 32] = [
     "views",
 ];
 
+/// The styles of a badge.
+pub const STYLES: [&str; 5] = ["flat", "flat-square", "plastic", "for-the-badge", "social"];
+
 /// Parts of a URL that a client encodes wrongly or not at all.
 const BARE: [&str; 16] = [
     "%",
@@ -64,6 +69,8 @@ const BARE: [&str; 16] = [
 pub struct Request {
     pub method: &'static str,
     pub target: String,
+    /// Whether it says that it wants an image, as a browser and an image proxy do.
+    pub wants_image: bool,
 }
 
 /// Percent-encodes every byte that is not a letter or a digit.
@@ -85,11 +92,22 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    const SOUND: [&str; 7] = [
+    const SOUND: [&str; 18] = [
         "readme",
+        "/readme//",
+        "%2Freadme%2F",
+        "r%65adme",
+        "r%2565adme",
         "blog/a",
         "blog%2Fa",
         "blog/views",
+        "blog/caf%C3%A9",
+        "blog/cafe%cc%81",
+        "blog/caf%25C3%25A9/",
+        "blog/%e5%8d%9a%E5%AE%A2/%E4%BD%A0",
+        "//blog//%25E5%258D%259A%E5%AE%A2//%E4%BD%A0",
+        "blog/%D7%A9%D7%9C%D7%95%D7%9D",
+        "blog/!$&'()*+,;=:@",
         "blog",
         "%2F",
         "",
@@ -106,25 +124,35 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn query() -> impl Strategy<Value = String> {
-    const KEYS: [&str; 10] = [
-        "label",
-        "label",
-        "lab%65l",
-        "Label",
-        "label[x]",
-        "label.x",
-        "color",
-        "labelColor",
-        "count",
-        "x",
+    const KEYS: [&str; 7] = [
+        "label[x]", "label.x", "Label", "color", "count", "style", "x",
     ];
-    const SOUND: [&str; 7] = ["no", "yes", "green", "0af", "%23abcdef", "some+views", ""];
-    let value = prop_oneof![4 => piece(), 1 => select(&SOUND[..]).prop_map(String::from)];
-    let pair = (select(&KEYS[..]), proptest::option::weighted(0.9, value));
-    let pair = pair.prop_map(|(key, value)| match value {
-        Some(value) => format!("{key}={value}"),
-        None => key.to_string(),
-    });
+    const COLORS: [&str; 6] = [
+        "green",
+        "0af",
+        "%23abcdef",
+        "Critical",
+        "REBECCAPURPLE",
+        "gren",
+    ];
+    let of = |key: &'static str, values: &'static [&str]| {
+        select(values).prop_map(move |value| format!("{key}={value}"))
+    };
+    let label = (select(&["label", "lab%65l"][..]), piece());
+    let any = (select(&KEYS[..]), proptest::option::weighted(0.9, piece()));
+    let pair = prop_oneof![
+        4 => label.prop_map(|(key, value)| format!("{key}={value}")),
+        1 => of("label", &["", "some+views", "%C3%9F"]),
+        2 => of("color", &COLORS),
+        2 => of("labelColor", &COLORS),
+        2 => of("style", &STYLES),
+        1 => of("format", &["compact", "full"]),
+        1 => of("count", &["no", "yes"]),
+        1 => any.prop_map(|(key, value)| match value {
+            Some(value) => format!("{key}={value}"),
+            None => key.to_string(),
+        }),
+    ];
     (select(&["", "count=no&"][..]), vec(pair, 0..4))
         .prop_map(|(first, pairs)| format!("{first}{}", pairs.join("&")))
 }
@@ -135,16 +163,27 @@ pub fn request() -> impl Strategy<Value = Request> {
         "GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "OPTIONS",
     ];
     const PLACES: [(&str, &str); 3] = [("/badge/", ".svg"), ("/api/pages/", ""), ("/live/", "")];
-    let named = (select(&METHODS[..]), select(&PLACES[..]), name());
-    let styled = (select(&["GET", "GET", "GET", "HEAD"][..]), query());
+    let named = (
+        select(&METHODS[..]),
+        select(&PLACES[..]),
+        name(),
+        any::<bool>(),
+    );
+    let styled = (
+        select(&["GET", "GET", "GET", "HEAD"][..]),
+        query(),
+        any::<bool>(),
+    );
     prop_oneof![
-        4 => named.prop_map(|(method, (before, after), name)| Request {
+        4 => named.prop_map(|(method, (before, after), name, wants_image)| Request {
             method,
-            target: format!("{before}{name}{after}")
+            target: format!("{before}{name}{after}"),
+            wants_image,
         }),
-        4 => styled.prop_map(|(method, query)| Request {
+        4 => styled.prop_map(|(method, query, wants_image)| Request {
             method,
-            target: format!("/badge/readme.svg?{query}")
+            target: format!("/badge/readme.svg?{query}"),
+            wants_image,
         }),
         1 => vec(name(), 1..4).prop_map(|names| {
             Request::get(format!("/live?page={}", names.join("&page=")))
@@ -179,12 +218,17 @@ impl Request {
         Self {
             method: "GET",
             target,
+            wants_image: false,
         }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let Self { method, target } = self;
-        format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+        let Self { method, target, .. } = self;
+        let accept = match self.wants_image {
+            true => "Accept: image/webp,image/*,*/*;q=0.8\r\n",
+            false => "",
+        };
+        format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{accept}\r\n").into_bytes()
     }
 
     /// The first value of `key` in the query.
@@ -193,23 +237,14 @@ impl Request {
         query.split('&').find_map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(&name.replace('+', " "));
-            // Rocket takes label.x and label[x] for parts of label.
-            (name.split(['.', '[']).next() == Some(key)).then(|| decoded(&value.replace('+', " ")))
+            (name == key).then(|| decoded(&value.replace('+', " ")))
         })
     }
 
-    /// The page of the badge that this request asks for.
-    pub fn page_of_badge(&self) -> String {
-        let path = decoded(self.target.split('?').next().unwrap());
-        let file = path
-            .strip_prefix("/badge/")
-            .unwrap()
-            .strip_suffix(".svg")
-            .unwrap();
-        let parts: Vec<_> = file.split('/').filter(|part| !part.is_empty()).collect();
-        match parts[..] {
-            [] => "/".into(),
-            _ => parts.join("/"),
-        }
+    /// The page that this request names, after `before` and with `after` at its end.
+    pub fn page(&self, before: &str, after: &str) -> Option<String> {
+        let path = decoded(self.target.split('?').next()?);
+        let name = path.strip_prefix(before)?.strip_suffix(after)?;
+        Some(format!("/{name}").parse::<PageName>().ok()?.to_string())
     }
 }
