@@ -14,6 +14,7 @@ mod methods;
 pub mod operations;
 mod path;
 mod picture;
+mod robots;
 mod templates;
 mod visit;
 
@@ -42,6 +43,7 @@ pub fn stage(metrics: Arc<Metrics>) -> AdHoc {
             .attach(badge::stage())
             .attach(api::stage())
             .attach(operations::stage())
+            .attach(robots::stage())
             .register("/", catchers![methods::no_route, error::any_status])
             // Caddy sets these headers on every response, also on its own. Once is enough.
             .attach(Shield::new())

@@ -47,6 +47,7 @@ mod pooler;
 mod private_postgres;
 mod readiness;
 mod rejected_pages;
+mod robots;
 mod roles;
 mod several_live_totals;
 mod silent_network;
