@@ -12,8 +12,10 @@ pub mod history;
 pub mod ledger;
 pub mod outbox;
 mod settings;
+pub mod totals;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,10 +32,11 @@ pub use self::error::{CountError, ReadError};
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
+use self::totals::{Count, PatternCounts};
 use crate::config::{self, Config, Counting, Limits};
 use crate::database::{self, ConnectionMonitor, Readiness, within};
 use crate::metrics::Metrics;
-use crate::page::{AllowedPages, PageName};
+use crate::page::{AllowedPages, PageName, Selection};
 
 /// How long the database may take to answer a question about past views.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,6 +50,7 @@ pub struct Counter {
     readiness: Readiness,
     deadline: Duration,
     failed: Arc<AtomicBool>,
+    patterns: PatternCounts,
 }
 
 impl Counter {
@@ -61,6 +65,7 @@ impl Counter {
                 readiness,
                 deadline,
                 failed: Arc::default(),
+                patterns: PatternCounts::default(),
             },
             Engine::new(waiting, counting, monitor, metrics),
         )
@@ -112,6 +117,41 @@ impl Counter {
     pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, ReadError> {
         let read = async |database: &mut PgConnection| history::read(database, page).await;
         self.read(pool, read).await
+    }
+
+    /// The counts of those of `pages` that were ever counted, read over a connection of `pool`.
+    ///
+    /// # Errors
+    /// The database cannot be used, or has too much to do.
+    pub async fn counts(
+        &self,
+        pool: &PgPool,
+        pages: &[&str],
+    ) -> Result<BTreeMap<String, Count>, ReadError> {
+        if pages.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let read = async |database: &mut PgConnection| totals::of_each(database, pages).await;
+        self.read(pool, read).await
+    }
+
+    /// The count of all `pages` of `pattern` together, as it was a second ago at most.
+    ///
+    /// # Errors
+    /// The database cannot be used, or has too much to do.
+    pub async fn pattern_count(
+        &self,
+        pool: &PgPool,
+        pattern: &str,
+        pages: &Selection<'_>,
+    ) -> Result<Count, ReadError> {
+        self.readiness.wait().await?;
+        let read = async |database: &mut PgConnection| totals::of_all(database, pages).await;
+        let count = self.patterns.get(pattern, self.read(pool, read));
+        // Others may be before this visitor, and the database slow.
+        time::timeout(READ_TIMEOUT, count)
+            .await
+            .unwrap_or(Err(ReadError::Busy))
     }
 
     /// The pages with views that are not among `allowed`, read over a connection of `pool`.

@@ -3,5 +3,5 @@
 mod allowed;
 mod name;
 
-pub use self::allowed::{AllowedPages, UnknownPage};
+pub use self::allowed::{AllowedPages, Selected, Selection, UnknownPage};
 pub use self::name::{InvalidPageName, PageName};

@@ -18,6 +18,29 @@ pub struct AllowedPages(Vec<Pattern>);
 #[error("No page of this name is counted here. Nothing was counted.")]
 pub struct UnknownPage;
 
+/// Counted pages: those with these names, and those whose names start with one of these texts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Selection<'a> {
+    /// Names of pages.
+    pub names: Vec<&'a str>,
+    /// What the names of other pages start with: the empty text, or a text that ends in a slash.
+    pub prefixes: Vec<&'a str>,
+}
+
+/// What a visitor can ask for: a counted page, or several together.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Selected<'a> {
+    /// A page.
+    Page(PageName),
+    /// The pages of a pattern that the setting `pages` contains, or of `*`, which is all of them.
+    Pattern {
+        /// The pattern in its one form.
+        pattern: String,
+        /// Its pages.
+        pages: Selection<'a>,
+    },
+}
+
 /// An entry of the setting `pages` that is neither a page nor a pattern.
 #[derive(Debug, thiserror::Error)]
 #[error("{entry:?} is {problem}")]
@@ -124,6 +147,34 @@ impl AllowedPages {
             })
     }
 
+    /// The counted pages that `text` names in any spelling: a page, or a pattern that ends in `*`.
+    pub fn select(&self, text: &str) -> Option<Selected<'_>> {
+        let pattern = match text.parse() {
+            Ok(pattern @ Pattern::Below(_)) => pattern,
+            // Only the setting has to tell a `*` in a name from a pattern.
+            _ => return self.check(text.parse().ok()).ok().map(Selected::Page),
+        };
+        let pages = if pattern == Pattern::Below(String::new()) {
+            Selection {
+                names: self.names(),
+                prefixes: self.prefixes(),
+            }
+        } else {
+            let prefix = self.0.iter().find_map(|configured| match configured {
+                Pattern::Below(prefix) if *configured == pattern => Some(prefix.as_str()),
+                _ => None,
+            })?;
+            Selection {
+                names: Vec::new(),
+                prefixes: vec![prefix],
+            }
+        };
+        Some(Selected::Pattern {
+            pattern: pattern.to_string(),
+            pages,
+        })
+    }
+
     /// The patterns as an owner writes them, after `/`, which is always counted.
     pub fn patterns(&self) -> Vec<String> {
         let configured = self
@@ -205,6 +256,36 @@ mod tests {
             ("a/**", InvalidPattern::Star),
         ] {
             assert_eq!(wrong.parse::<Pattern>(), Err(problem), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_visitor_can_select_a_counted_page_or_a_configured_pattern() {
+        let allowed = allowed(&["readme", "blog/*", "5%2A"]);
+        let pattern = |pattern: &str, names: &[&'static str], prefixes: &[&'static str]| {
+            Some(Selected::Pattern {
+                pattern: pattern.into(),
+                pages: Selection {
+                    names: names.to_vec(),
+                    prefixes: prefixes.to_vec(),
+                },
+            })
+        };
+        for page in ["/", "readme", "blog/a", "5*"] {
+            let selected = Some(Selected::Page(page.parse().unwrap()));
+            assert_eq!(allowed.select(page), selected, "{page}");
+        }
+        for text in ["blog/*", "/blog//*"] {
+            assert_eq!(allowed.select(text), pattern("blog/*", &[], &["blog/"]));
+        }
+        for text in ["*", "/*"] {
+            let all = pattern("*", &["/", "readme", "5*"], &["blog/"]);
+            assert_eq!(allowed.select(text), all);
+        }
+        for text in [
+            "other", "blog", "blog*", "readme/*", "blog/a/*", "", "a b", "a b/*",
+        ] {
+            assert_eq!(allowed.select(text), None, "{text}");
         }
     }
 

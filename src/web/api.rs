@@ -1,6 +1,7 @@
 //! Counts for programs, as JSON. `api/openapi.json` describes it.
 
 use rocket::fairing::AdHoc;
+use rocket::http::uri::Origin;
 use rocket::http::{ContentType, Header};
 use rocket::serde::json::Json;
 use rocket::{Responder, State, get, post, routes};
@@ -8,12 +9,16 @@ use serde::Serialize;
 
 use super::cors::any_origin;
 use super::error::Error;
-use super::path::encoded;
+use super::path;
 use super::visit::{Speculative, Visit};
 use crate::counter::Counter;
 use crate::counter::history::Day;
+use crate::counter::totals::Count;
 use crate::database::Db;
-use crate::page::{AllowedPages, PageName};
+use crate::page::{AllowedPages, PageName, Selected};
+
+/// How many pages and patterns a request may read.
+const MAX_PAGES: usize = 100;
 
 /// A response that scripts of any site may read.
 #[derive(Responder)]
@@ -34,22 +39,85 @@ struct Page {
     time_zone: String,
 }
 
+/// The count of a page, or of all pages of a pattern together.
+#[derive(Serialize)]
+struct Total {
+    page: String,
+    #[serde(flatten)]
+    count: Count,
+}
+
+/// In the order of the request. What is not counted here is null, so that one wrong name does not
+/// cost a site all its counts.
+#[derive(Serialize)]
+struct Totals {
+    pages: Vec<Option<Total>>,
+}
+
+#[derive(Responder)]
+enum Counts {
+    Page(Json<Page>),
+    Totals(Json<Totals>),
+}
+
+/// One page with its history, or the totals of those that the query names.
 #[get("/api/pages/<page..>")]
 async fn read(
     page: Option<PageName>,
+    uri: &Origin<'_>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
     db: &Db,
-) -> Result<Open<Json<Page>>, Error> {
+) -> Result<Open<Counts>, Error> {
     let page = pages.check(page)?;
+    let names = path::names(uri);
+    if page == PageName::home() && !names.is_empty() {
+        let totals = totals(&names, pages, counter, db).await?;
+        return Ok(Open::new(Counts::Totals(Json(totals))));
+    }
     let history = counter.history(db, &page).await?;
-    Ok(Open::new(Json(Page {
+    Ok(Open::new(Counts::Page(Json(Page {
         page: page.to_string(),
         views: history.views,
         today: history.today(),
         days: history.days,
         time_zone: history.time_zone,
-    })))
+    }))))
+}
+
+async fn totals(
+    names: &[&str],
+    pages: &AllowedPages,
+    counter: &Counter,
+    db: &Db,
+) -> Result<Totals, Error> {
+    if names.len() > MAX_PAGES {
+        return Err(Error::InvalidQuery {
+            problem: "too many pages",
+            advice: "A request reads up to 100 pages. Send another one for the rest of them.",
+        });
+    }
+    let selected: Vec<_> = names.iter().map(|name| pages.select(name)).collect();
+    let one_by_one = selected.iter().filter_map(|selected| match selected {
+        Some(Selected::Page(page)) => Some(page.as_str()),
+        _ => None,
+    });
+    let counts = counter.counts(db, &one_by_one.collect::<Vec<_>>()).await?;
+    let mut totals = Vec::with_capacity(selected.len());
+    for selected in selected {
+        totals.push(match selected {
+            None => None,
+            Some(Selected::Page(page)) => Some(Total {
+                count: counts.get(page.as_str()).copied().unwrap_or_default(),
+                page: page.to_string(),
+            }),
+            Some(Selected::Pattern { pattern, pages }) => Some(Total {
+                count: counter.pattern_count(db, &pattern, &pages).await?,
+                page: pattern,
+            }),
+        });
+    }
+    Ok(Totals { pages: totals })
 }
 
 #[derive(Serialize)]
@@ -72,7 +140,7 @@ async fn count(
     let page = pages.check(page)?;
     let Visit = visit?;
     let number = counter.count(page.clone()).await?;
-    let location = format!("/api/pages/{}", encoded(&page));
+    let location = format!("/api/pages/{}", path::encoded(&page));
     let view = Open::new(Json(View {
         page: page.to_string(),
         number,

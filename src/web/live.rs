@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::cors::any_origin;
 use super::error::Error;
+use super::path;
 use crate::counter::{Feed, Total};
 use crate::page::{AllowedPages, PageName};
 
@@ -103,9 +104,7 @@ fn live(
     mut end: Shutdown,
 ) -> Result<OpenStream<impl Stream<Item = Event>>, Error> {
     let page = pages.check(page)?;
-    let query = uri.query().into_iter().flat_map(|query| query.segments());
-    let names = query.filter_map(|(key, name)| (key == "page").then_some(name));
-    let names: Vec<_> = names.collect();
+    let names = path::names(uri);
     let has_names = page == PageName::home() && !names.is_empty();
     let followed = match has_names {
         true => named(names, pages)?,

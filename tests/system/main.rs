@@ -50,6 +50,7 @@ mod rejected_pages;
 mod robots;
 mod roles;
 mod several_live_totals;
+mod several_pages;
 mod silent_network;
 mod supervision;
 mod support;

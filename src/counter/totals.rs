@@ -1,0 +1,95 @@
+//! The counts of several pages at once, and of all pages of a pattern together.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rocket::tokio::sync::Mutex;
+use serde::Serialize;
+use sqlx::PgExecutor;
+
+use crate::page::Selection;
+
+/// How old the count of a pattern may be. To add up 100,000 pages takes the database some 50 ms,
+/// which visitors must not be able to ask for again and again.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// How often a page was viewed, or all pages of a pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Count {
+    /// All views.
+    pub views: i64,
+    /// The views of today.
+    pub today: i64,
+}
+
+/// The counts of those of `pages` that were ever counted, by name. `LIMIT` tells the planner that
+/// `settings` has one row.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn of_each(
+    executor: impl PgExecutor<'_>,
+    pages: &[&str],
+) -> Result<BTreeMap<String, Count>, sqlx::Error> {
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT page, views,
+            CASE WHEN last_day = today THEN views - views_before_last_day ELSE 0 END
+         FROM pages, (
+            SELECT (now() AT TIME ZONE time_zone)::date AS today FROM settings LIMIT 1
+         ) AS clock
+         WHERE page = ANY ($1)",
+    )
+    .bind(pages)
+    .fetch_all(executor)
+    .await?;
+    let count = |(page, views, today)| (page, Count { views, today });
+    Ok(rows.into_iter().map(count).collect())
+}
+
+/// The counts of all pages of `selection` together, at most as much as a `bigint` can be.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn of_all(
+    executor: impl PgExecutor<'_>,
+    selection: &Selection<'_>,
+) -> Result<Count, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT least(coalesce(sum(views), 0), 9223372036854775807)::bigint AS views,
+            least(
+                coalesce(sum(views - views_before_last_day) FILTER (WHERE last_day = today), 0),
+                9223372036854775807
+            )::bigint AS today
+         FROM pages, (
+            SELECT (now() AT TIME ZONE time_zone)::date AS today FROM settings LIMIT 1
+         ) AS clock
+         WHERE page = ANY ($1) OR page ^@ ANY ($2)",
+    )
+    .bind(&selection.names)
+    .bind(&selection.prefixes)
+    .fetch_one(executor)
+    .await
+}
+
+/// The last count of each pattern that was asked for. One visitor at a time asks the database.
+#[derive(Default)]
+pub struct PatternCounts(Mutex<BTreeMap<String, (Instant, Count)>>);
+
+impl PatternCounts {
+    /// The count of `pattern`, read with `read` if the last one is too old.
+    pub async fn get<E>(
+        &self,
+        pattern: &str,
+        read: impl Future<Output = Result<Count, E>>,
+    ) -> Result<Count, E> {
+        let mut counts = self.0.lock().await;
+        if let Some((read_at, count)) = counts.get(pattern)
+            && read_at.elapsed() < MAX_AGE
+        {
+            return Ok(*count);
+        }
+        let count = read.await?;
+        counts.insert(pattern.into(), (Instant::now(), count));
+        Ok(count)
+    }
+}
