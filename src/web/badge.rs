@@ -49,7 +49,8 @@ async fn badge(
     let number = if query.counts && visit.is_ok() {
         counter.count(page).await?
     } else {
-        counter.history(db, &page).await?.views
+        // Boxed, so that the future of a view need not have room for it.
+        Box::pin(counter.history(db, &page)).await?.views
     };
     Ok(query.draw(number))
 }
