@@ -6,6 +6,7 @@
 mod api;
 mod badge;
 mod cors;
+mod embed;
 mod error;
 mod fairing;
 pub mod home;
@@ -42,6 +43,7 @@ pub fn stage(metrics: Arc<Metrics>) -> AdHoc {
             .attach(live::stage())
             .attach(badge::stage())
             .attach(api::stage())
+            .attach(embed::stage())
             .attach(operations::stage())
             .attach(robots::stage())
             .register("/", catchers![methods::no_route, error::any_status])

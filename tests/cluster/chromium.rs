@@ -12,6 +12,7 @@ use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLe
 
 use crate::common::process::Supervisor;
 use crate::common::{Lines, Supervised, eventually};
+use crate::site::SITE;
 
 const INSTALL: &str = "apt-get install chromium chromium-driver";
 
@@ -160,6 +161,7 @@ impl Undriven {
         command
             .args(["--headless=new", "--disable-dev-shm-usage"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(finds_site())
             .args(NO_SANDBOX.iter().filter(|_| is_root()))
             .arg(url)
             .stdin(Stdio::null())
@@ -184,6 +186,10 @@ fn new_profile() -> TempDir {
     profile.unwrap()
 }
 
+fn finds_site() -> String {
+    format!("--host-resolver-rules=MAP {SITE} 127.0.0.1")
+}
+
 /// Chromium refuses to run as root with a sandbox.
 const NO_SANDBOX: [&str; 1] = ["--no-sandbox"];
 
@@ -201,6 +207,7 @@ fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
     let mut capabilities = ChromeCapabilities::new();
     capabilities.add_arg("--headless=new")?;
     capabilities.add_arg(&format!("--user-data-dir={profile}"))?;
+    capabilities.add_arg(&finds_site())?;
     // With a pipe instead of a port, the browser ends with chromedriver, however that ends.
     capabilities.add_arg("--remote-debugging-pipe")?;
     // Containers have only 64 MB of it.

@@ -28,6 +28,7 @@ mod crashes;
 mod degraded;
 mod docker;
 mod documents;
+mod embed_script;
 mod embedding;
 mod generated_requests;
 mod hardening;

@@ -8,6 +8,9 @@ use std::thread;
 
 use crate::common::eventually;
 
+/// The host that a browser finds the site at: this machine's own names are no public site's.
+pub const SITE: &str = "site.example";
+
 /// What a page runs to report.
 const SAY: &str = r#"const say = what => {
   return fetch("/say?" + encodeURIComponent(what), {keepalive: true});
@@ -26,7 +29,8 @@ pub struct Site {
 
 impl Site {
     /// Serves `pages`: their paths, and the HTML of their bodies. In their scripts `say(what)`
-    /// reports something, and `heard(what)` waits until any page has reported it.
+    /// reports something, and `heard(what)` waits until any page has reported it. A page with a
+    /// doctype of its own is served as it is.
     pub fn serve(pages: Vec<(&'static str, String)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -44,6 +48,11 @@ impl Site {
 
     /// The URL of `path`.
     pub fn url(&self, path: &str) -> String {
+        format!("http://{SITE}:{}{path}", self.port)
+    }
+
+    /// The same on this machine's own address.
+    pub fn local_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
@@ -83,10 +92,13 @@ fn answer(mut stream: &TcpStream, pages: &[(&str, String)], said: &Mutex<Vec<Str
     } else if target == "/heard" {
         said.lock().unwrap().join("\n")
     } else if let Some((_, body)) = pages.iter().find(|(path, _)| *path == target) {
-        format!(
-            "<!doctype html><meta charset=utf-8><title>{target}</title>\
-             <link rel=icon href=data:,><script>{SAY}</script>{body}"
-        )
+        match body.starts_with("<!doctype") {
+            true => body.clone(),
+            false => format!(
+                "<!doctype html><meta charset=utf-8><title>{target}</title>\
+                 <link rel=icon href=data:,><script>{SAY}</script>{body}"
+            ),
+        }
     } else {
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
         return;
@@ -94,7 +106,7 @@ fn answer(mut stream: &TcpStream, pages: &[(&str, String)], said: &Mutex<Vec<Str
     let _ = stream.write_all(
         format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\
-             Cache-Control: no-store\r\nContent-Length: {}\r\n\
+             Cache-Control: no-cache\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n{body}",
             body.len()
         )

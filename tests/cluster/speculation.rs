@@ -22,10 +22,13 @@ fn first_page(counter: &str) -> String {
     )
 }
 
-/// Has a badge, and posts a view while nobody looks and when it is shown. Then goes to the counter.
+/// Has a badge and the script for other sites, and posts a view while nobody looks and when it is
+/// shown. Then goes to the counter.
 fn next_page(counter: &str) -> String {
     format!(
         r#"<img id="badge" src="{counter}/badge/blog/badge.svg">
+        <script async src="{counter}/count.js" data-page="blog/script"></script>
+        <i id="views" data-views></i>
         <script>
           const post = async when => {{
             const view = await fetch("{counter}/api/pages/blog/post", {{method: "POST"}});
@@ -39,6 +42,8 @@ fn next_page(counter: &str) -> String {
           document.addEventListener("prerenderingchange", async () => {{
             await post("post when shown");
             await say("shown, badge: " + shows());
+            while (!views.textContent) await new Promise(next => setTimeout(next, 20));
+            await say("script: " + views.textContent);
             await heard("go on");
             location.href = "{counter}/";
           }});
@@ -75,9 +80,12 @@ fn a_page_counts_when_somebody_looks_at_it() {
             .map(|(page, views)| (page.to_string(), *views))
             .collect()
     };
-    assert_eq!(cluster.counts(), counts(&[("blog/post", 1)]));
+    assert_eq!(site.wait_for("script: "), "1");
+    let seen = [("blog/post", 1), ("blog/script", 1)];
+    assert_eq!(cluster.counts(), counts(&seen));
     // Who then goes to the counter's page is counted, although it was prefetched.
     site.say("go on");
     eventually("the visit", || cluster.counts().contains_key("/"));
-    assert_eq!(cluster.counts(), counts(&[("/", 1), ("blog/post", 1)]));
+    let seen = [("/", 1), ("blog/post", 1), ("blog/script", 1)];
+    assert_eq!(cluster.counts(), counts(&seen));
 }
