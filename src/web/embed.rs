@@ -1,20 +1,11 @@
 //! `GET /count.js`: the script with which a page of any site counts its views, and shows its
 //! numbers.
 
-use std::sync::LazyLock;
-
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, Header};
 use rocket::{Responder, get, routes};
 
 use super::cors::any_origin;
-
-/// The script without its comments and its indentation. Every visitor of a site loads it.
-static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    let lines = include_str!("embed/count.js").lines().map(str::trim_start);
-    let code: Vec<_> = lines.filter(|line| !line.starts_with("//")).collect();
-    code.join("\n")
-});
 
 /// A script that every site may load, also one that asks for permission (COEP).
 #[derive(Responder)]
@@ -29,7 +20,7 @@ struct Script {
 #[get("/count.js")]
 fn script() -> Script {
     Script {
-        code: &SCRIPT,
+        code: include_str!("embed/count.js"),
         kind: ContentType::JavaScript,
         cache: Header::new("Cache-Control", "max-age=3600"),
         origin: any_origin(),

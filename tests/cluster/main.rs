@@ -41,6 +41,7 @@ mod privacy;
 mod roles;
 mod running;
 mod settings;
+mod single_page;
 mod site;
 mod slow_clients;
 mod speculation;

@@ -1,6 +1,7 @@
 //! A static site of somebody else: another origin than the counter. Its pages report what happens
 //! in the browser that shows them.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,19 @@ const heard = async what => {
     await new Promise(next => setTimeout(next, 20));
   }
 };"#;
+
+/// The line that counts a page of the site, with these attributes.
+pub fn line(counter: &str, attributes: &str) -> String {
+    format!(r#"<script async src="{counter}/count.js" {attributes}></script>"#)
+}
+
+/// These pages with their views.
+pub fn counts(counts: &[(&str, i64)]) -> BTreeMap<String, i64> {
+    counts
+        .iter()
+        .map(|(page, views)| (page.to_string(), *views))
+        .collect()
+}
 
 /// The site, on a port of its own until the tests end.
 pub struct Site {

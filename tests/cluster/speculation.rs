@@ -1,12 +1,10 @@
 //! Pages that a real browser prefetches or prerenders: they count when somebody looks at them.
 
-use std::collections::BTreeMap;
-
 use crate::chromium::Undriven;
 use crate::common::{eventually, or_skip};
 use crate::compose::Cluster;
 use crate::docker::try_metric;
-use crate::site::Site;
+use crate::site::{Site, counts};
 
 /// Makes the browser prerender the next page of the site, and prefetch the counter's own page. Then
 /// goes to the next page, which is there already.
@@ -74,12 +72,6 @@ fn a_page_counts_when_somebody_looks_at_it() {
         let refused = r#"pageviews_http_request_duration_seconds_count{route="/",status="403"}"#;
         try_metric(app, refused).is_some()
     });
-    let counts = |counts: &[(&str, i64)]| -> BTreeMap<String, i64> {
-        counts
-            .iter()
-            .map(|(page, views)| (page.to_string(), *views))
-            .collect()
-    };
     assert_eq!(site.wait_for("script: "), "1");
     let seen = [("blog/post", 1), ("blog/script", 1)];
     assert_eq!(cluster.counts(), counts(&seen));
