@@ -135,7 +135,8 @@ impl Counter {
         self.read(pool, read).await
     }
 
-    /// The count of all `pages` of `pattern` together, as it was a second ago at most.
+    /// The count of all `pages` of `pattern` together, as it was a second ago at most. Others may
+    /// be before this visitor, so the caller has to limit the wait.
     ///
     /// # Errors
     /// The database cannot be used, or has too much to do.
@@ -145,13 +146,21 @@ impl Counter {
         pattern: &str,
         pages: &Selection<'_>,
     ) -> Result<Count, ReadError> {
-        self.readiness.wait().await?;
         let read = async |database: &mut PgConnection| totals::of_all(database, pages).await;
-        let count = self.patterns.get(pattern, self.read(pool, read));
-        // Others may be before this visitor, and the database slow.
-        time::timeout(READ_TIMEOUT, count)
-            .await
-            .unwrap_or(Err(ReadError::Busy))
+        self.patterns.get(pattern, self.read(pool, read)).await
+    }
+
+    /// Limits several reads together to the time that one may take.
+    ///
+    /// # Errors
+    /// A read failed, or they take too long.
+    pub async fn in_time<T>(
+        &self,
+        reads: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
+        self.readiness.wait().await?;
+        let read = time::timeout(READ_TIMEOUT, reads).await;
+        read.unwrap_or_else(|_| Err(self.unanswered()))
     }
 
     /// The pages with views that are not among `allowed`, read over a connection of `pool`.
@@ -182,14 +191,19 @@ impl Counter {
     ) -> Result<T, ReadError> {
         self.readiness.wait().await?;
         let read = database::query(pool, READ_TIMEOUT, ask).await;
-        // A visitor can ask too much. A replica that can count must not seem unable to for that.
-        read.map_err(|error| match self.readiness.last_known() {
-            Ok(()) => {
-                log::debug!("past views were not read: {error}");
-                ReadError::Busy
-            }
-            Err(reason) => ReadError::NotReady(reason),
+        read.map_err(|error| {
+            log::debug!("past views were not read: {error}");
+            self.unanswered()
         })
+    }
+
+    /// Why past views were not read. A visitor can ask too much, and a replica that can count must
+    /// not seem unable to for that.
+    fn unanswered(&self) -> ReadError {
+        match self.readiness.last_known() {
+            Ok(()) => ReadError::Busy,
+            Err(reason) => ReadError::NotReady(reason),
+        }
     }
 }
 

@@ -48,12 +48,16 @@ pub async fn of_each(
 
 /// The counts of all pages of `selection` together, at most as much as a `bigint` can be.
 ///
+/// The pages of a pattern stand together in the index, and the database reads no others. So the
+/// sums of patterns that do not overlap take together as long as one of all pages.
+///
 /// # Errors
 /// The database did not answer.
 pub async fn of_all(
     executor: impl PgExecutor<'_>,
     selection: &Selection<'_>,
 ) -> Result<Count, sqlx::Error> {
+    let (first, end) = bounds(selection);
     sqlx::query_as(
         "SELECT least(coalesce(sum(views), 0), 9223372036854775807)::bigint AS views,
             least(
@@ -63,12 +67,32 @@ pub async fn of_all(
          FROM pages, (
             SELECT (now() AT TIME ZONE time_zone)::date AS today FROM settings LIMIT 1
          ) AS clock
-         WHERE page = ANY ($1) OR page ^@ ANY ($2)",
+         WHERE page >= $1 AND page < $2 AND (page = ANY ($3) OR page ^@ ANY ($4))",
     )
+    .bind(first)
+    .bind(end)
     .bind(&selection.names)
     .bind(&selection.prefixes)
     .fetch_one(executor)
     .await
+}
+
+/// Between which names all pages of `selection` stand, in the order of bytes. The second is no
+/// page of it.
+fn bounds(selection: &Selection<'_>) -> (String, String) {
+    let (names, prefixes) = (selection.names.iter(), selection.prefixes.iter());
+    let first = names.clone().chain(prefixes.clone()).min();
+    // No character of a name comes before `!`, and `0` comes after `/`.
+    let after_name = names.map(|name| format!("{name}!"));
+    let after_prefix = prefixes.map(|prefix| match prefix.strip_suffix('/') {
+        Some(page) => format!("{page}0"),
+        None => char::MAX.to_string(),
+    });
+    let end = after_name.chain(after_prefix).max();
+    (
+        first.map(|first| first.to_string()).unwrap_or_default(),
+        end.unwrap_or_default(),
+    )
 }
 
 /// The last count of each pattern that was asked for. One visitor at a time asks the database.

@@ -11,9 +11,9 @@ use super::cors::any_origin;
 use super::error::Error;
 use super::path;
 use super::visit::{Speculative, Visit};
-use crate::counter::Counter;
 use crate::counter::history::Day;
 use crate::counter::totals::Count;
+use crate::counter::{Counter, ReadError};
 use crate::database::Db;
 use crate::page::{AllowedPages, PageName, Selected};
 
@@ -72,7 +72,13 @@ async fn read(
     let page = pages.check(page)?;
     let names = path::names(uri);
     if page == PageName::home() && !names.is_empty() {
-        let totals = totals(&names, pages, counter, db).await?;
+        if names.len() > MAX_PAGES {
+            return Err(Error::InvalidQuery {
+                problem: "too many pages",
+                advice: "A request reads up to 100 pages. Send another one for the rest of them.",
+            });
+        }
+        let totals = counter.in_time(totals(&names, pages, counter, db)).await?;
         return Ok(Open::new(Counts::Totals(Json(totals))));
     }
     let history = counter.history(db, &page).await?;
@@ -90,13 +96,7 @@ async fn totals(
     pages: &AllowedPages,
     counter: &Counter,
     db: &Db,
-) -> Result<Totals, Error> {
-    if names.len() > MAX_PAGES {
-        return Err(Error::InvalidQuery {
-            problem: "too many pages",
-            advice: "A request reads up to 100 pages. Send another one for the rest of them.",
-        });
-    }
+) -> Result<Totals, ReadError> {
     let selected: Vec<_> = names.iter().map(|name| pages.select(name)).collect();
     let one_by_one = selected.iter().filter_map(|selected| match selected {
         Some(Selected::Page(page)) => Some(page.as_str()),
