@@ -117,13 +117,13 @@ async fn execute(
             list(rows.map_err(explain)?, output)?;
         }
         Command::Export { days: false } => {
-            let rows = history::all(database).map_ok(|(page, views, _)| (page, views));
+            let rows = history::all(database).map_ok(|(page, views, _)| (cell(page), views));
             export(&["page", "views"], rows, output).await?;
         }
         Command::Export { days: true } => {
             export(
                 &["page", "day", "views"],
-                history::all_days(database),
+                history::all_days(database).map_ok(|(page, day, views)| (cell(page), day, views)),
                 output,
             )
             .await?;
@@ -157,6 +157,15 @@ fn list(rows: Vec<(String, i64, i64)>, output: &mut impl Write) -> io::Result<()
         writeln!(output, "{page:a$}  {views:>b$}  {today:>c$}")?;
     }
     Ok(())
+}
+
+/// `page` in a table that somebody may open in a spreadsheet. A visitor may have made up a name
+/// that is a formula there. A slash before a name changes nothing else.
+fn cell(page: String) -> String {
+    match page.starts_with(['=', '+', '-', '@']) {
+        true => format!("/{page}"),
+        false => page,
+    }
 }
 
 /// A table for programs, written row by row as the database sends it.

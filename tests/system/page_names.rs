@@ -141,7 +141,7 @@ fn what_is_no_name_is_not_found_and_not_counted() {
 fn commands_and_settings_take_every_spelling_and_show_one() {
     let url = wait(support::database());
     let run = |arguments: &[&str]| {
-        let pages = r#"["博客//*", "a%2Ab"]"#;
+        let pages = r#"["博客//*", "a%2Ab", "=1+1"]"#;
         let mut command = binary();
         command.args(arguments).env("ROCKET_PAGES", pages);
         let ended = output(command.env("DATABASE_URL", &url));
@@ -162,9 +162,15 @@ fn commands_and_settings_take_every_spelling_and_show_one() {
     let list = "page     views  today\na*b          3      0\n博客/café     12      0";
     assert_eq!(run(&["list"]), (0, list.into()));
 
+    // A spreadsheet would calculate this one.
+    assert_eq!(run(&["set", "=1+1", "4"]).0, 0);
+    assert_eq!(run(&["get", "/=1+1"]), (0, "4".into()));
+    let (_, table) = run(&["export"]);
+    assert!(table.contains("\n/=1+1,4\n"), "{table}");
+
     let (code, error) = run(&["get", "c*"]);
     assert_eq!(code, 1);
-    let remedy = r#"ROCKET_PAGES='["博客/*", "a%2Ab", "c%2A"]'"#;
+    let remedy = r#"ROCKET_PAGES='["博客/*", "a%2Ab", "=1+1", "c%2A"]'"#;
     assert!(error.contains(remedy), "{error}");
     let (code, error) = run(&["get", "a b"]);
     assert_eq!(code, 2);
@@ -177,12 +183,12 @@ fn commands_and_settings_take_every_spelling_and_show_one() {
         assert!(error.contains(part), "{part} is not in {error}");
     }
 
-    let app = start(&url, r#"["博客/*", "a%2Ab"]"#);
+    let app = start(&url, r#"["博客/*", "a%2Ab", "=1+1"]"#);
     let unlisted = || -> Value { json::from_str(app.get("/pages").as_str().unwrap()).unwrap() };
     eventually("no page is unlisted", || {
         unlisted()
             == json::json!({
-                "counted": ["/", "博客/*", "a%2Ab"],
+                "counted": ["/", "博客/*", "a%2Ab", "=1+1"],
                 "unlisted": {"count": 0, "examples": []},
             })
     });
