@@ -19,8 +19,8 @@ pub const MAX_BYTES: usize = 600;
 /// `blog/first-post` or `博客/你好`.
 ///
 /// A segment has the characters that RFC 3987 allows there, as they are and not percent-encoded, in
-/// Unicode's form NFC. None of them is a control, a space or invisible. So a name means the same in
-/// XML, in CSV, in SQL and in a log: nothing has to be escaped.
+/// Unicode's form NFC. None of them is a control, a space, a quotation mark (`"`), `<`, `>` or
+/// invisible. But `&`, `'` and `,` may be among them, so a name is escaped like any text.
 ///
 /// Sites and scripts spell the name of one page in several ways. [`PageName::from_str`] reads them
 /// all. Cheap to clone. Ordered by bytes, as the database orders it.
@@ -31,7 +31,7 @@ pub struct PageName(Arc<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not the name of a page: a name is / or a path such as blog/first-post, with up to {} \
-     characters and {} bytes, without spaces, invisible characters, the parts . and .., and any \
+     characters and {} bytes, without spaces, invisible characters, the parts . and .., or any \
      of ? # % \\ ^ ` | \" < > [ ] {{ }}",
     MAX_CHARS,
     MAX_BYTES

@@ -90,7 +90,8 @@ fn parse_label(label: &str) -> Result<&str, Error> {
     match label.chars().count() > MAX_LABEL || label.chars().any(forbidden) {
         true => Err(Error::InvalidQuery {
             problem: "invalid label",
-            advice: "A label has up to 40 characters, all of them visible. Nothing was counted.",
+            advice: "A label has up to 40 characters, and no control characters. Nothing was \
+                     counted.",
         }),
         false => Ok(label),
     }
