@@ -239,7 +239,7 @@ impl Cluster {
         let query = ["SELECT page, views FROM pages"];
         let rows = self.compose(&psql.split(' ').chain(query).collect::<Vec<_>>());
         let row = |row: &str| {
-            let (page, views) = row.split_once('=')?;
+            let (page, views) = row.rsplit_once('=')?;
             Some((page.to_string(), views.parse().ok()?))
         };
         rows.lines().map(|line| row(line).unwrap()).collect()
