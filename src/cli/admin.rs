@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::config::Config;
-use crate::counter::{history, ledger};
+use crate::counter::{history, ledger, totals};
 use crate::database::{self, NotReady, within};
 use crate::number::thousands;
 use crate::page::{AllowedPages, PageName};
@@ -89,13 +89,14 @@ async fn execute(
 ) -> Result<()> {
     match command {
         Command::Get { page } => {
-            let totals = within(TIMEOUT, history::totals(database, &[page.as_str()]))
+            let counts = within(TIMEOUT, totals::of_each(database, &[page.as_str()]))
                 .await
                 .map_err(explain)?;
-            if totals.is_empty() {
+            if counts.is_empty() {
                 ensure_counted(pages, &page)?;
             }
-            writeln!(output, "{}", totals.first().map_or(0, |(_, views)| *views))?;
+            let views = counts.get(page.as_str()).map_or(0, |count| count.views);
+            writeln!(output, "{views}")?;
         }
         Command::Set {
             page,

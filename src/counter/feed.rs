@@ -13,7 +13,7 @@ use rocket::tokio::sync::{Notify, watch};
 use rocket::tokio::{pin, select, time};
 
 use super::followers::{Follower, Followers, TooManyFollowers};
-use super::{history, ledger};
+use super::{ledger, totals};
 use crate::config::{self, LiveLimits};
 use crate::database::{self, Listener, within};
 use crate::page::PageName;
@@ -115,10 +115,9 @@ impl Feed {
     ) -> Result<(), database::Error> {
         let names: Vec<_> = pages.iter().map(PageName::as_str).collect();
         let connection = listener.connection().await?;
-        let read = within(QUERY_TIMEOUT, history::totals(connection, &names)).await?;
-        let mut read: BTreeMap<_, _> = read.into_iter().collect();
+        let read = within(QUERY_TIMEOUT, totals::of_each(connection, &names)).await?;
         for page in pages {
-            self.set(page, read.remove(page.as_str()).unwrap_or(0));
+            self.set(page, read.get(page.as_str()).map_or(0, |count| count.views));
         }
         Ok(())
     }

@@ -90,20 +90,6 @@ pub async fn read(executor: impl PgExecutor<'_>, page: &PageName) -> Result<Hist
     })
 }
 
-/// The views of those of `pages` that were ever counted.
-///
-/// # Errors
-/// The database did not answer.
-pub async fn totals(
-    executor: impl PgExecutor<'_>,
-    pages: &[&str],
-) -> Result<Vec<(String, i64)>, sqlx::Error> {
-    sqlx::query_as("SELECT page, views FROM pages WHERE page = ANY($1)")
-        .bind(pages)
-        .fetch_all(executor)
-        .await
-}
-
 /// Rows as the database sends them, so that a million of them need no memory.
 pub type Rows<'e, T> = BoxStream<'e, Result<T, sqlx::Error>>;
 
