@@ -205,7 +205,7 @@ fn shares(pages: &[Page], replicas: usize) -> Result<String> {
 /// Which pages the replicas count. All of them have to count the same.
 fn counted_pages(replicas: &[IpAddr], port: &str) -> Result<Pages> {
     let parse = |text: &String| json::from_str(text).context("the app answers no list of pages");
-    let answers = ask_each(replicas, port, "/pages")?;
+    let answers = ask_each(replicas, port, "/configz")?;
     let mut pages = answers.iter().map(parse).collect::<Result<Vec<Pages>>>()?;
     let first = pages.pop().context("no replica runs")?;
     if pages.iter().any(|other| other.counted != first.counted) {

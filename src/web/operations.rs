@@ -39,8 +39,8 @@ pub struct Pages {
     pub unlisted: Unlisted,
 }
 
-#[get("/pages")]
-async fn pages(
+#[get("/configz")]
+async fn configz(
     counter: &State<Counter>,
     allowed: &State<AllowedPages>,
     db: &Db,
@@ -81,9 +81,9 @@ async fn metrics(
     Ok((ContentType::new("text", "plain").with_params(format), text))
 }
 
-/// Serves `/healthz`, `/readyz`, `/pages` and `/metrics`.
+/// Serves `/healthz`, `/readyz`, `/configz` and `/metrics`.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("Operations", |rocket| async {
-        rocket.mount("/", routes![healthz, readyz, pages, metrics])
+        rocket.mount("/", routes![healthz, readyz, configz, metrics])
     })
 }

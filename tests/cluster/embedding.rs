@@ -153,7 +153,7 @@ fn an_image_is_answered_by_an_image_with_and_without_the_app() {
 #[ignore = "needs Docker"]
 fn internal_addresses_stay_internal_however_they_are_spelled() {
     let cluster = Cluster::up(&[]);
-    for name in ["metrics", "healthz", "readyz", "pages"] {
+    for name in ["metrics", "healthz", "readyz", "configz"] {
         for path in [
             format!("/{name}"),
             format!("/{name}/"),

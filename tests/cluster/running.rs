@@ -25,7 +25,7 @@ fn up_from_nothing_it_counts_and_check_passes() {
         "/healthz",
         "/readyz",
         "/metrics",
-        "/pages",
+        "/configz",
         "/up",
         "/favicon.ico",
     ] {

@@ -184,7 +184,7 @@ fn commands_and_settings_take_every_spelling_and_show_one() {
     }
 
     let app = start(&url, r#"["博客/*", "a%2Ab", "=1+1"]"#);
-    let unlisted = || -> Value { json::from_str(app.get("/pages").as_str().unwrap()).unwrap() };
+    let unlisted = || -> Value { json::from_str(app.get("/configz").as_str().unwrap()).unwrap() };
     eventually("no page is unlisted", || {
         unlisted()
             == json::json!({

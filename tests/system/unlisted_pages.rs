@@ -18,7 +18,7 @@ fn with_views(pages: &[&str]) -> String {
 }
 
 fn pages(app: &App) -> Value {
-    json::from_str(app.get("/pages").as_str().unwrap()).unwrap()
+    json::from_str(app.get("/configz").as_str().unwrap()).unwrap()
 }
 
 #[test]
