@@ -32,14 +32,19 @@ pub use self::error::{CountError, ReadError};
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
-use self::totals::{Count, PatternCounts};
+use self::totals::Count;
 use crate::config::{self, Config, Counting, Limits};
 use crate::database::{self, ConnectionMonitor, Readiness, within};
 use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName, Selection};
+use crate::recent::Recent;
 
 /// How long the database may take to answer a question about past views.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How old the count of a pattern may be. To add up 100,000 pages takes the database some 50 ms,
+/// which visitors must not be able to ask for again and again.
+const PATTERN_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How long the database may take to tell what is only a metric.
 const GAUGE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -50,7 +55,7 @@ pub struct Counter {
     readiness: Readiness,
     deadline: Duration,
     failed: Arc<AtomicBool>,
-    patterns: PatternCounts,
+    patterns: Recent<String, Count>,
 }
 
 impl Counter {
@@ -65,7 +70,7 @@ impl Counter {
                 readiness,
                 deadline,
                 failed: Arc::default(),
-                patterns: PatternCounts::default(),
+                patterns: Recent::new(PATTERN_MAX_AGE),
             },
             Engine::new(waiting, counting, monitor, metrics),
         )
@@ -147,7 +152,9 @@ impl Counter {
         pages: &Selection<'_>,
     ) -> Result<Count, ReadError> {
         let read = async |database: &mut PgConnection| totals::of_all(database, pages).await;
-        self.patterns.get(pattern, self.read(pool, read)).await
+        self.patterns
+            .get(pattern.into(), self.read(pool, read))
+            .await
     }
 
     /// Limits several reads together to the time that one may take.

@@ -20,6 +20,7 @@ pub mod logging;
 pub mod metrics;
 pub mod number;
 pub mod page;
+mod recent;
 
 use std::sync::Arc;
 

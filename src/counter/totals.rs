@@ -1,17 +1,11 @@
 //! The counts of several pages at once, and of all pages of a pattern together.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use rocket::tokio::sync::Mutex;
 use serde::Serialize;
 use sqlx::PgExecutor;
 
 use crate::page::Selection;
-
-/// How old the count of a pattern may be. To add up 100,000 pages takes the database some 50 ms,
-/// which visitors must not be able to ask for again and again.
-const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How often a page was viewed, or all pages of a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -93,27 +87,4 @@ fn bounds(selection: &Selection<'_>) -> (String, String) {
         first.map(|first| first.to_string()).unwrap_or_default(),
         end.unwrap_or_default(),
     )
-}
-
-/// The last count of each pattern that was asked for. One visitor at a time asks the database.
-#[derive(Default)]
-pub struct PatternCounts(Mutex<BTreeMap<String, (Instant, Count)>>);
-
-impl PatternCounts {
-    /// The count of `pattern`, read with `read` if the last one is too old.
-    pub async fn get<E>(
-        &self,
-        pattern: &str,
-        read: impl Future<Output = Result<Count, E>>,
-    ) -> Result<Count, E> {
-        let mut counts = self.0.lock().await;
-        if let Some((read_at, count)) = counts.get(pattern)
-            && read_at.elapsed() < MAX_AGE
-        {
-            return Ok(*count);
-        }
-        let count = read.await?;
-        counts.insert(pattern.into(), (Instant::now(), count));
-        Ok(count)
-    }
 }
