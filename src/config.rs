@@ -9,6 +9,7 @@ mod error;
 mod limits;
 mod parameters;
 mod tls;
+mod value;
 
 use std::env;
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ pub use self::database::Database;
 use self::database::KEY as DATABASE;
 pub use self::error::Error;
 pub use self::limits::{Limits, LiveLimits};
+use self::value::optional;
 use crate::page::AllowedPages;
 
 /// The kind of place that the program runs in.
@@ -70,6 +72,8 @@ pub struct Config {
     pub server: rocket::Config,
     /// The pages that are counted.
     pub pages: AllowedPages,
+    /// Whether visitors may see which pages have the most views.
+    pub overview: bool,
     /// How many pages there may be, and when a day begins.
     pub counting: Counting,
     /// The bounds of what waits.
@@ -109,18 +113,13 @@ impl Config {
         // `focus`: `extract_inner` would name an unknown key the wrong way round.
         let limits = figment.focus("views").extract();
         let live = figment.focus("live").extract();
-        let pages = match figment.contains("pages") {
-            true => figment.extract_inner("pages"),
-            false => Ok(AllowedPages::default()),
-        };
+        let pages = optional(&figment, "pages", r#"write it as ["readme", "blog/*"]"#)?;
+        let overview = optional(&figment, "overview", "set it to true or false")?;
         Ok(Self {
             profile,
             server,
-            pages: pages.map_err(|error| {
-                Error::new("pages", error.kind.to_string())
-                    .with_metadata(figment.find_metadata("pages"))
-                    .with_remedy(r#"write it as ["readme", "blog/*"]"#)
-            })?,
+            pages: pages.unwrap_or_default(),
+            overview: overview.unwrap_or(false),
             counting: Counting::from_figment(&figment)?,
             limits: limits.map_err(|error| Error::from_figment(&error, "views."))?,
             live: live.map_err(|error| Error::from_figment(&error, "live."))?,

@@ -7,6 +7,7 @@ use figment::Figment;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::value::optional;
 
 /// How many pages there may be, and when a day begins.
 #[derive(Clone, Debug)]
@@ -34,31 +35,12 @@ impl Counting {
     /// # Errors
     /// One of them is wrong.
     pub fn from_figment(figment: &Figment) -> Result<Self, Error> {
-        let mut counting = Self::default();
-        let wrong = |key: &str, problem: String, remedy| {
-            Error::new(key, problem)
-                .with_metadata(figment.find_metadata(key))
-                .with_remedy(remedy)
-        };
-        if figment.contains("page_limit") {
-            let limit = figment.extract_inner("page_limit");
-            counting.page_limit = limit.map_err(|error| {
-                let problem = error.kind.to_string();
-                wrong("page_limit", problem, "set a whole number above 0")
-            })?;
-        }
-        if figment.contains("time_zone") {
-            let zone = figment.extract_inner("time_zone").map_err(|error| {
-                let problem = error.kind.to_string();
-                wrong(
-                    "time_zone",
-                    problem,
-                    "set a name such as Europe/Berlin or UTC",
-                )
-            })?;
-            counting.time_zone = Some(zone);
-        }
-        Ok(counting)
+        let page_limit = optional(figment, "page_limit", "set a whole number above 0")?;
+        let zone = "set a name such as Europe/Berlin or UTC";
+        Ok(Self {
+            page_limit: page_limit.unwrap_or(Self::default().page_limit),
+            time_zone: optional(figment, "time_zone", zone)?,
+        })
     }
 }
 
