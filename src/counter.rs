@@ -11,6 +11,7 @@ mod followers;
 pub mod history;
 pub mod ledger;
 pub mod outbox;
+pub mod overview;
 mod settings;
 pub mod totals;
 mod writer;
@@ -32,6 +33,7 @@ pub use self::error::{CountError, ReadError};
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
 use self::history::{History, Unlisted};
+use self::overview::{Order, Overview};
 use self::totals::Count;
 use crate::config::{self, Config, Counting, Limits};
 use crate::database::{self, ConnectionMonitor, Readiness, within};
@@ -157,17 +159,32 @@ impl Counter {
             .await
     }
 
-    /// Limits several reads together to the time that one may take.
+    /// The overview of `pages`, read over a connection of `pool`. Much work for the database.
+    ///
+    /// # Errors
+    /// The database cannot be used, or has too much to do.
+    pub async fn overview(
+        &self,
+        pool: &PgPool,
+        pages: &Selection<'_>,
+        order: Order,
+    ) -> Result<Overview, ReadError> {
+        let read = async |database: &mut PgConnection| overview::read(database, pages, order).await;
+        self.read(pool, read).await
+    }
+
+    /// Limits several reads together, and the wait for other visitors' reads, to the time that one
+    /// may take.
     ///
     /// # Errors
     /// A read failed, or they take too long.
-    pub async fn in_time<T>(
+    pub async fn in_time<T, E: From<ReadError>>(
         &self,
-        reads: impl Future<Output = Result<T, ReadError>>,
-    ) -> Result<T, ReadError> {
-        self.readiness.wait().await?;
+        reads: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.readiness.wait().await.map_err(ReadError::from)?;
         let read = time::timeout(READ_TIMEOUT, reads).await;
-        read.unwrap_or_else(|_| Err(self.unanswered()))
+        read.unwrap_or_else(|_| Err(self.unanswered().into()))
     }
 
     /// The pages with views that are not among `allowed`, read over a connection of `pool`.

@@ -5,6 +5,7 @@
 
 mod api;
 mod badge;
+mod chart;
 mod cors;
 mod embed;
 mod error;
@@ -13,6 +14,7 @@ pub mod home;
 mod live;
 mod methods;
 pub mod operations;
+mod pages;
 mod path;
 mod picture;
 mod robots;
@@ -30,16 +32,18 @@ use self::templates::{Check, Templates};
 use crate::metrics::Metrics;
 
 /// Every template that is rendered, and how it is tried at start.
-const CHECKS: &[Check] = &[home::cached_page::check, error::check];
+const CHECKS: &[Check] = &[home::cached_page::check, pages::check, error::check];
 
-/// Serves everything. Needs the pool and the counter managed.
-pub fn stage(metrics: Arc<Metrics>) -> AdHoc {
-    AdHoc::on_ignite("Web", |rocket| async {
+/// Serves everything, and the list of pages if `shows_overview`. Needs the pool and the counter
+/// managed.
+pub fn stage(metrics: Arc<Metrics>, shows_overview: bool) -> AdHoc {
+    AdHoc::on_ignite("Web", move |rocket| async move {
         let templates = Templates::default();
         rocket
             .manage(metrics.clone())
-            .attach(templates::stage(templates.clone(), CHECKS))
-            .attach(home::stage(templates))
+            .attach(templates::stage(templates.clone(), CHECKS, shows_overview))
+            .attach(home::stage(templates.clone()))
+            .attach(pages::stage(templates, shows_overview))
             .attach(live::stage())
             .attach(badge::stage())
             .attach(api::stage())

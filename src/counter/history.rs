@@ -167,9 +167,10 @@ pub async fn unlisted(
     executor: impl PgExecutor<'_>,
     allowed: &AllowedPages,
 ) -> Result<Unlisted, sqlx::Error> {
+    let listed = allowed.all();
     let query = sqlx::query_as(UNLISTED)
-        .bind(allowed.names())
-        .bind(allowed.prefixes())
+        .bind(&listed.names)
+        .bind(&listed.prefixes)
         .bind(MAX_EXAMPLES);
     let (count, examples) = query.fetch_one(executor).await?;
     Ok(Unlisted { count, examples })

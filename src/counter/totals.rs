@@ -73,7 +73,7 @@ pub async fn of_all(
 
 /// Between which names all pages of `selection` stand, in the order of bytes. The second is no
 /// page of it.
-fn bounds(selection: &Selection<'_>) -> (String, String) {
+pub fn bounds(selection: &Selection<'_>) -> (String, String) {
     let (names, prefixes) = (selection.names.iter(), selection.prefixes.iter());
     let first = names.clone().chain(prefixes.clone()).min();
     // No character of a name comes before `!`, and `0` comes after `/`.

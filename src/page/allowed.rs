@@ -155,10 +155,7 @@ impl AllowedPages {
             _ => return self.check(text.parse().ok()).ok().map(Selected::Page),
         };
         let pages = if pattern == Pattern::Below(String::new()) {
-            Selection {
-                names: self.names(),
-                prefixes: self.prefixes(),
-            }
+            self.all()
         } else {
             let prefix = self.0.iter().find_map(|configured| match configured {
                 Pattern::Below(prefix) if *configured == pattern => Some(prefix.as_str()),
@@ -175,6 +172,18 @@ impl AllowedPages {
         })
     }
 
+    /// All counted pages.
+    pub fn all(&self) -> Selection<'_> {
+        let (mut names, mut prefixes) = (vec!["/"], Vec::new());
+        for pattern in &self.0 {
+            match pattern {
+                Pattern::One(page) => names.push(page.as_str()),
+                Pattern::Below(prefix) => prefixes.push(prefix.as_str()),
+            }
+        }
+        Selection { names, prefixes }
+    }
+
     /// The patterns as an owner writes them, after `/`, which is always counted.
     pub fn patterns(&self) -> Vec<String> {
         let configured = self
@@ -183,24 +192,6 @@ impl AllowedPages {
             .map(Pattern::to_string)
             .filter(|pattern| pattern != "/");
         std::iter::once("/".to_string()).chain(configured).collect()
-    }
-
-    /// The names of the pages that are counted one by one, with `/`.
-    pub fn names(&self) -> Vec<&str> {
-        let names = self.0.iter().filter_map(|pattern| match pattern {
-            Pattern::One(page) => Some(page.as_str()),
-            Pattern::Below(_) => None,
-        });
-        std::iter::once("/").chain(names).collect()
-    }
-
-    /// What the names of all other counted pages start with.
-    pub fn prefixes(&self) -> Vec<&str> {
-        let prefixes = self.0.iter().filter_map(|pattern| match pattern {
-            Pattern::Below(prefix) => Some(prefix.as_str()),
-            Pattern::One(_) => None,
-        });
-        prefixes.collect()
     }
 
     /// The value of the setting `pages` that counts `page` too, such as `["readme", "blog/*"]`.

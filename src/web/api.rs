@@ -140,7 +140,7 @@ async fn count(
     let page = pages.check(page)?;
     let Visit = visit?;
     let number = counter.count(page.clone()).await?;
-    let location = format!("/api/pages/{}", path::encoded(&page));
+    let location = format!("/api/pages/{}", path::encoded(page.as_str()));
     let view = Open::new(Json(View {
         page: page.to_string(),
         number,

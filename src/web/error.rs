@@ -42,6 +42,9 @@ pub enum Error {
     /// A template failed. The log has the cause.
     #[error("{}", advice(Status::InternalServerError))]
     Template,
+    /// Visitors may not see which pages have the most views.
+    #[error("The owner of this counter shows no list of its pages. ROCKET_OVERVIEW=true shows it.")]
+    ClosedOverview,
     #[error(transparent)]
     UnknownPage(#[from] UnknownPage),
     /// The address has only these methods.
@@ -91,7 +94,7 @@ impl Error {
             // For the visit of a prefetch any error will do: see [`Speculative`].
             Self::Count(CountError::PageLimit) | Self::Speculative(_) => Status::Forbidden,
             Self::Template => Status::InternalServerError,
-            Self::UnknownPage(_) => Status::NotFound,
+            Self::ClosedOverview | Self::UnknownPage(_) => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
             Self::InvalidQuery { .. } => Status::UnprocessableEntity,
             Self::Status(status) => *status,

@@ -25,6 +25,6 @@ pub fn names<'u>(uri: &'u Origin<'_>) -> Vec<&'u str> {
 
 /// `page` as the rest of a URL's path. It has no other characters to encode than those that are not
 /// ASCII, and `/` is no rest at all.
-pub fn encoded(page: &PageName) -> PercentEncode<'_> {
-    utf8_percent_encode(page.as_str().trim_start_matches('/'), CONTROLS)
+pub fn encoded(page: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(page.trim_start_matches('/'), CONTROLS)
 }

@@ -33,12 +33,14 @@ impl Templates {
     }
 }
 
-/// Loads the templates into `templates`, if they pass all `checks`.
-pub fn stage(templates: Templates, checks: &'static [Check]) -> impl Fairing {
+/// Loads the templates into `templates`, if they pass all `checks`. All of them know whether there
+/// is an `overview`.
+pub fn stage(templates: Templates, checks: &'static [Check], overview: bool) -> impl Fairing {
     Template::try_custom(move |engines| {
         let environment = &mut engines.minijinja;
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.add_filter("thousands", thousands);
+        environment.add_global("overview", overview);
         for check in checks {
             check(environment)?;
         }

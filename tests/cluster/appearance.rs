@@ -10,9 +10,12 @@ use crate::common::or_skip;
 /// An error page of the app, and one of Caddy.
 const ERROR_PAGES: [&str; 2] = ["/nowhere", "/healthz"];
 
+/// The pages of counts.
+const PAGES: [&str; 3] = ["/", "/pages/blog/caf%C3%A9", "/pages"];
+
 /// The pages that set colours. Caddy's page has the browser's own, and axe cannot decide about
 /// those in the dark.
-const COLOURED: [&str; 2] = ["/", "/nowhere"];
+const COLOURED: [&str; 4] = ["/", "/pages/blog/caf%C3%A9", "/pages", "/nowhere"];
 
 /// Chromium writes this on the console for a document with this status.
 const NOT_FOUND: &str =
@@ -81,10 +84,12 @@ pub fn light_and_dark_differ(window: &Window) {
 
 pub fn it_fits(window: &Window) {
     let set = |views: i64| {
-        let set = ["exec", "-T", "app", "/app/pageviews", "set", "/"];
         let views = views.to_string();
-        let views = [views.as_str(), "--repeat-numbers"];
-        window.cluster.compose(&[&set[..], &views].concat());
+        for page in ["/", "blog/café"] {
+            let set = ["exec", "-T", "app", "/app/pageviews", "set", page];
+            let views = [views.as_str(), "--repeat-numbers"];
+            window.cluster.compose(&[&set[..], &views].concat());
+        }
     };
     window.go("/");
     let (before, largest) = (window.shown(), LARGEST);
@@ -96,7 +101,7 @@ pub fn it_fits(window: &Window) {
                 json!({ "width": width, "height": height, "deviceScaleFactor": 1,
                     "mobile": false }),
             );
-            for path in ["/", "/nowhere"] {
+            for path in COLOURED {
                 window.go(path);
                 let found: Value = window.browser.run(
                     "const shown = document.getElementById('views') ?? document.querySelector('h1');
@@ -109,8 +114,9 @@ pub fn it_fits(window: &Window) {
                     "{width}x{height}-{}",
                     if views == largest { "largest" } else { "few" }
                 );
-                if path == "/" {
-                    window.browser.screenshot(&size);
+                if path != "/nowhere" {
+                    let name = format!("{size}{}", path.replace(['/', '%'], "-"));
+                    window.browser.screenshot(&name);
                 }
                 assert_eq!(found, json!([width, true, true]), "{size} {path}");
             }
@@ -147,7 +153,7 @@ pub fn axe_finds_nothing(window: &Window) {
     let mut found = Vec::new();
     for scheme in ["light", "dark"] {
         prefer(window, scheme);
-        for path in ["/"].iter().chain(&ERROR_PAGES) {
+        for path in PAGES.iter().chain(&ERROR_PAGES) {
             window.go(path);
             window.browser.run::<()>(&axe);
             let (passed, violations): (HashSet<String>, Vec<Value>) = window.browser.run(RUN_AXE);

@@ -15,12 +15,16 @@ use crate::compose::{Cluster, number, replica};
 type Check = fn(&Window);
 
 /// All checks share one cluster and one browser. They count visits, so they run one by one.
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("a reload counts one view", a_reload_counts_one_view),
     ("the icon is a picture", appearance::the_icon_is_a_picture),
     ("it weighs little", it_weighs_little),
     ("it keeps nothing about visitors", it_keeps_nothing),
     ("it ticks on views that any replica counted", it_ticks),
+    (
+        "the page of a page ticks and adds no view",
+        the_page_of_a_page_ticks,
+    ),
     ("it needs no script", it_needs_no_script),
     ("light and dark differ", appearance::light_and_dark_differ),
     ("it fits small and large windows", appearance::it_fits),
@@ -44,7 +48,10 @@ fn the_page_in_a_real_browser() {
     let Some(browser) = or_skip("the page in a real browser", Chromium::start()) else {
         return;
     };
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up(&[
+        ("ROCKET_PAGES", r#"["blog/*"]"#),
+        ("ROCKET_OVERVIEW", "true"),
+    ]);
     cluster.compose(&["up", "-d", "--scale", "app=2"]);
     eventually("two replicas", || cluster.containers("app").len() == 2);
     cluster.wait_healthy();
@@ -202,6 +209,29 @@ fn it_ticks(window: &Window) {
     });
     let now: f64 = window.browser.run("return performance.timeOrigin");
     assert_eq!(now, loaded, "without a reload");
+}
+
+fn the_page_of_a_page_ticks(window: &Window) {
+    let badge = |count: &str| {
+        let path = format!("/badge/blog/caf%C3%A9.svg{count}");
+        window.cluster.get(&path).as_str().unwrap().to_string()
+    };
+    badge("");
+    for path in ["/pages/blog/caf%C3%A9", "/pages/blog%2Fcaf%C3%A9"] {
+        window.go(path);
+        let (before, title): (i64, String) =
+            (window.shown(), window.browser.run("return document.title"));
+        assert!(title.ends_with("of blog/café"), "{title}");
+        badge("");
+        eventually("the tick", || window.shown() == before + 1);
+    }
+    // Two pages were looked at, and three badges were drawn.
+    assert!(badge("?count=no").contains("<title>views: 3</title>"));
+    window.go("/pages/%2F");
+    let before = window.shown();
+    let (_, number) = somebody_visits(window);
+    assert_eq!(number, before + 1);
+    eventually("the tick", || window.shown() == number);
 }
 
 fn it_needs_no_script(window: &Window) {

@@ -43,6 +43,7 @@ mod metrics;
 mod outage;
 mod page_limit;
 mod page_names;
+mod pages;
 mod pooler;
 mod private_postgres;
 mod readiness;

@@ -6,7 +6,7 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::serde::json::{Value, json};
 use rocket::tokio::join;
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 
 use crate::support::{self, eventually_async};
 
@@ -134,16 +134,6 @@ async fn a_request_reads_up_to_100_names() {
     );
 }
 
-/// Makes every statement that reads pages wait, until the connection ends.
-async fn lock(url: &str) -> PgConnection {
-    let mut locked = support::connect(url).await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE pages")
-        .execute(&mut locked)
-        .await
-        .unwrap();
-    locked
-}
-
 #[rocket::async_test]
 async fn a_sum_is_kept_for_a_second() {
     let url = support::database().await;
@@ -151,7 +141,7 @@ async fn a_sum_is_kept_for_a_second() {
     // More than a second may pass between the two on a busy machine.
     eventually_async("an answer without the database", async || {
         pages(&client, "page=blog/*").await;
-        let locked = lock(&url).await;
+        let locked = support::lock_pages(&url).await;
         let answer = client.get("/api/pages?page=blog/*").dispatch().await;
         locked.close().await.unwrap();
         answer.status() == Status::Ok
@@ -164,7 +154,7 @@ async fn a_sum_is_kept_for_a_second() {
 async fn many_visitors_of_a_sum_ask_the_database_once_and_none_waits_for_long() {
     let url = support::database().await;
     let client = client(&url).await;
-    let locked = lock(&url).await;
+    let locked = support::lock_pages(&url).await;
     let ask = async || {
         let begun = Instant::now();
         let answer = client.get("/api/pages?page=*").dispatch().await;
@@ -173,15 +163,7 @@ async fn many_visitors_of_a_sum_ask_the_database_once_and_none_waits_for_long() 
     };
     let watch = async {
         support::until_locked(&url, 1).await;
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND query LIKE '%FILTER%' AND state = 'active'
-                AND pid <> pg_backend_pid()",
-        )
-        .fetch_one(&mut support::connect(&url).await)
-        .await
-        .unwrap();
-        waiting
+        support::asking(&url, "%FILTER%").await
     };
     let (first, second, third, waiting) = join!(ask(), ask(), ask(), watch);
     assert_eq!(waiting, 1);

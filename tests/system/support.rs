@@ -64,6 +64,29 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     waited.unwrap_or_else(|_| panic!("waited {SOON:?} in vain: {what}"))
 }
 
+/// Makes every statement that reads pages wait, until the connection ends.
+pub async fn lock_pages(url: &str) -> PgConnection {
+    let mut locked = connect(url).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE pages")
+        .execute(&mut locked)
+        .await
+        .unwrap();
+    locked
+}
+
+/// How many statements that are like `text` the database at `url` works on.
+pub async fn asking(url: &str, text: &str) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE $1 AND state = 'active'
+            AND pid <> pg_backend_pid()",
+    )
+    .bind(text)
+    .fetch_one(&mut connect(url).await)
+    .await
+    .unwrap()
+}
+
 /// Waits until so many statements wait for a lock in the database at `url`.
 pub async fn until_locked(url: &str, statements: i64) {
     let waiting = "SELECT count(*) FROM pg_stat_activity
@@ -115,10 +138,20 @@ pub async fn client(url: &str) -> Client {
 
 /// The same application, which also counts `pages`.
 pub async fn client_of(url: &str, pages: &[&str]) -> Client {
+    client_with(&config_of(url, pages)).await
+}
+
+/// The same configuration, which also counts `pages`.
+pub fn config_of(url: &str, pages: &[&str]) -> Config {
     let mut config = config(url);
     let pages: Vec<_> = pages.iter().map(|page| page.to_string()).collect();
     config.pages = pages.try_into().unwrap();
-    let rocket = pageviews::rocket(&config).unwrap();
+    config
+}
+
+/// The application with this configuration, ready.
+pub async fn client_with(config: &Config) -> Client {
+    let rocket = pageviews::rocket(config).unwrap();
     let client = Client::untracked(rocket).await.unwrap();
     eventually_async("readiness", async || {
         client.get("/readyz").dispatch().await.status().code == 200

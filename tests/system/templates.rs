@@ -47,6 +47,12 @@ fn a_template_that_cannot_work_stops_the_start() {
             "count.html.j2",
             "{% if number > 1 %}{{ nobody_defined_this }}{% endif %}",
         ),
+        ("page.html.j2", "{{ count }}{{ nobody_defined_this }}"),
+        (
+            "overview.html.j2",
+            "{% for page in first %}{{ nobody_defined_this }}{% endfor %}",
+        ),
+        ("bars.html.j2", "{{ heights.nobody_defined_this.name }}"),
         ("chart.html.j2", "{{ days.nobody_defined_this.name }}"),
         (
             "error.html.j2",

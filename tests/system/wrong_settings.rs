@@ -53,6 +53,11 @@ fn a_wrong_setting_is_one_line_with_key_origin_and_fix() {
         ),
         ("ROCKET_WORKERS", "-1", &["workers", "ROCKET_WORKERS"]),
         (
+            "ROCKET_OVERVIEW",
+            "yes",
+            &["overview", "ROCKET_OVERVIEW", "true or false"],
+        ),
+        (
             "ROCKET_PAGES",
             "readme",
             &["pages", "ROCKET_PAGES", "[\"readme\", \"blog/*\"]"],

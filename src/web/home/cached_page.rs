@@ -16,11 +16,11 @@ use sqlx::{PgConnection, PgPool};
 
 use super::gzip::{Frame, ReadsGzip};
 use crate::counter::CountError;
-use crate::counter::history::{self, Day, History};
+use crate::counter::history::{self, History};
 use crate::database::{Readiness, Server, query};
 use crate::page::PageName;
-use crate::web::error;
 use crate::web::templates::Templates;
+use crate::web::{chart, error};
 
 /// How old the page may be, without the numbers, which are always exact.
 const MAX_AGE: Duration = Duration::from_secs(1);
@@ -51,13 +51,11 @@ impl CachedPage {
         database: &Server,
         replica: &str,
     ) -> Result<Self, Error> {
-        let chart = match history {
-            Some(history) => templates.get_template("chart")?.render(chart(history))?,
-            None => String::new(),
-        };
+        let chart = history.map(|history| chart::render(&templates, history));
+        let chart = chart.transpose()?.unwrap_or_else(|| "".into());
         let html = templates.get_template("home")?.render(context! {
             count => Value::from_safe_string(MARK.into()),
-            chart => Value::from_safe_string(chart),
+            chart,
             replica,
             database,
         })?;
@@ -85,7 +83,7 @@ impl CachedPage {
         // `pageviews set` may have moved the views before today since the page was drawn.
         let today = self.before_today.map(|before| (number - before).max(0));
         let template = self.templates.get_template("count")?;
-        let context = context! { number, today };
+        let context = context! { page => "/", number, today, is_view => true };
         // With room for a fragment of the usual size.
         let mut html = Vec::with_capacity(512);
         if gzip.0 {
@@ -105,16 +103,7 @@ impl CachedPage {
 /// # Errors
 /// A template cannot work.
 pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
-    let day = |day: i64| Day {
-        day: format!("2026-01-{day:02}"),
-        views: day - 1,
-    };
-    let history = History {
-        views: 1_000_000,
-        days: (1..=30).map(day).collect(),
-        time_zone: "Europe/Berlin".into(),
-        rest_of_today: MAX_AGE,
-    };
+    let history = chart::sample();
     let database = Server {
         name: "name".into(),
         version: "18.1".into(),
@@ -126,22 +115,6 @@ pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// What `chart.html.j2` draws.
-fn chart(history: &History) -> Value {
-    let views = || history.days.iter().map(|day| day.views);
-    let most = views().max().unwrap_or(0);
-    // In hundredths of the highest bar. Only a day without views has no bar at all.
-    let height = |views: i64| match views {
-        0 => 0,
-        views => (i128::from(views) * 100 / i128::from(most)).max(1) as i64,
-    };
-    let bar =
-        |day: &Day| context! { day => day.day, views => day.views, height => height(day.views) };
-    let days: Vec<_> = history.days.iter().map(bar).collect();
-    let (total, time_zone) = (views().sum::<i64>(), &history.time_zone);
-    context! { days, most, total, time_zone }
 }
 
 /// A page that is written at once. Rocket would write pieces of 4 KiB, each by another task.

@@ -1,6 +1,7 @@
 "use strict";
 // Without this script the page shows the numbers of its visit. With it, they stay up to date.
 {
+  const { live: stream = "/live" } = document.currentScript.dataset;
   const ids = ["live", "views", "today", "plural", "chart", "note"];
   const [live, views, today, plural, chart, note] = ids.map((id) => document.getElementById(id));
   const timeZone = chart?.dataset.timeZone;
@@ -21,8 +22,7 @@
     data.textContent = number.toLocaleString("en-US");
   };
 
-  const entitle = () =>
-    (document.title = views.textContent + (+views.value === 1 ? " view" : " views"));
+  const entitle = () => (document.title = views.parentNode.textContent);
 
   const show = (total) => {
     const more = total - views.value;
@@ -30,7 +30,7 @@
     if (!(more > 0)) return;
     if (today) put(today, (date === (date = day()) && +today.value) + more);
     put(views, total);
-    if (plural) plural.textContent = "s";
+    if (plural) plural.textContent = total === 1 ? "" : "s";
     views.parentNode.className = "n" + views.textContent.length;
     entitle();
     // The style has to be computed once with the class, so that its removal is animated.
@@ -49,7 +49,7 @@
   const open = () => {
     close();
     if (document.hidden) return;
-    source = new EventSource("/live");
+    source = new EventSource(stream);
     source.onopen = () => {
       pause = 2000;
       say("live");
