@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod overview;
 mod settings;
 pub mod totals;
+mod warnings;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ use self::history::{History, Unlisted};
 use self::overview::{Order, Overview};
 use self::totals::Count;
 use crate::config::{self, Config, Counting, Limits};
-use crate::database::{self, ConnectionMonitor, Readiness, within};
+use crate::database::{self, ConnectionMonitor, Readiness};
 use crate::metrics::Metrics;
 use crate::page::{AllowedPages, PageName, Selection};
 use crate::recent::Recent;
@@ -243,7 +244,11 @@ pub fn stage(config: &Config, database: &config::Database, metrics: Arc<Metrics>
             Box::pin(async move {
                 let counting = engine.run(database.clone(), rocket.shutdown());
                 spawn(end_if_it_fails(counting, failed, rocket.shutdown()));
-                spawn(warn_of_counts(readiness, database.clone(), allowed));
+                spawn(warnings::warn_of_counts(
+                    readiness,
+                    database.clone(),
+                    allowed,
+                ));
                 spawn(async move { follow.run(&database).await });
             })
         });
@@ -265,34 +270,5 @@ async fn end_if_it_fails(
     if spawn(counting).await.is_err() {
         failed.store(true, Ordering::Relaxed);
         program.notify();
-    }
-}
-
-/// Logs at start what an owner should know of the counts: which pages have lost their setting, so
-/// that they keep their views and are not counted, and whether there are days that are to come.
-async fn warn_of_counts(readiness: Readiness, database: config::Database, allowed: AllowedPages) {
-    if !readiness.until_usable().await {
-        return;
-    }
-    let look = async {
-        let (mut connection, _) = database::connect(&database, READ_TIMEOUT).await?;
-        let unlisted = history::unlisted(&mut connection, &allowed);
-        let unlisted = within(READ_TIMEOUT, unlisted).await?;
-        let future_day = within(READ_TIMEOUT, history::future_day(&mut connection)).await?;
-        Ok::<_, database::Error>((unlisted, future_day))
-    };
-    match look.await {
-        Ok((unlisted, future_day)) => {
-            if unlisted.count > 0 {
-                log::warn!("{unlisted}");
-            }
-            if let Some(day) = future_day {
-                log::warn!(
-                    "the database's clock was ahead: there are views of {day}, and until then new \
-                     views of these pages count for that day"
-                );
-            }
-        }
-        Err(error) => log::debug!("the counts were not looked at: {error}"),
     }
 }

@@ -16,6 +16,7 @@ pub mod database;
 pub mod config;
 
 // The leaves import nothing of ours.
+mod client;
 pub mod logging;
 pub mod metrics;
 pub mod number;
