@@ -12,12 +12,12 @@ pub mod history;
 pub mod ledger;
 pub mod outbox;
 pub mod overview;
+mod reads;
 mod settings;
 pub mod totals;
 mod warnings;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,28 +26,27 @@ use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{spawn, time};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 pub use self::engine::Engine;
 use self::engine::Waiting;
 pub use self::error::{CountError, ReadError};
 pub use self::feed::{Feed, Total};
 pub use self::followers::TooManyFollowers;
-use self::history::{History, Unlisted};
 use self::overview::{Order, Overview};
 use self::totals::Count;
 use crate::config::{self, Config, Counting, Limits};
 use crate::database::{self, ConnectionMonitor, Readiness};
 use crate::metrics::Metrics;
-use crate::page::{AllowedPages, PageName, Selection};
+use crate::page::PageName;
 use crate::recent::Recent;
-
-/// How long the database may take to answer a question about past views.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How old the count of a pattern may be. To add up 100,000 pages takes the database some 50 ms,
 /// which visitors must not be able to ask for again and again.
 const PATTERN_MAX_AGE: Duration = Duration::from_secs(1);
+
+/// How old the overview may be. To read it takes the database 0.2 s for 100,000 pages.
+const OVERVIEW_MAX_AGE: Duration = Duration::from_secs(5);
 
 /// How long the database may take to tell what is only a metric.
 const GAUGE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -59,6 +58,7 @@ pub struct Counter {
     deadline: Duration,
     failed: Arc<AtomicBool>,
     patterns: Recent<String, Count>,
+    overviews: Recent<Order, Arc<Overview>>,
 }
 
 impl Counter {
@@ -74,6 +74,7 @@ impl Counter {
                 deadline,
                 failed: Arc::default(),
                 patterns: Recent::new(PATTERN_MAX_AGE),
+                overviews: Recent::new(OVERVIEW_MAX_AGE),
             },
             Engine::new(waiting, counting, monitor, metrics),
         )
@@ -118,117 +119,12 @@ impl Counter {
         }
     }
 
-    /// The history of `page`, read over a connection of `pool`.
-    ///
-    /// # Errors
-    /// The database cannot be used, or has too much to do.
-    pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, ReadError> {
-        let read = async |database: &mut PgConnection| history::read(database, page).await;
-        self.read(pool, read).await
-    }
-
-    /// The counts of those of `pages` that were ever counted, read over a connection of `pool`.
-    ///
-    /// # Errors
-    /// The database cannot be used, or has too much to do.
-    pub async fn counts(
-        &self,
-        pool: &PgPool,
-        pages: &[&str],
-    ) -> Result<BTreeMap<String, Count>, ReadError> {
-        if pages.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let read = async |database: &mut PgConnection| totals::of_each(database, pages).await;
-        self.read(pool, read).await
-    }
-
-    /// The count of all `pages` of `pattern` together, as it was a second ago at most. Others may
-    /// be before this visitor, so the caller has to limit the wait.
-    ///
-    /// # Errors
-    /// The database cannot be used, or has too much to do.
-    pub async fn pattern_count(
-        &self,
-        pool: &PgPool,
-        pattern: &str,
-        pages: &Selection<'_>,
-    ) -> Result<Count, ReadError> {
-        let read = async |database: &mut PgConnection| totals::of_all(database, pages).await;
-        self.patterns
-            .get(pattern.into(), self.read(pool, read))
-            .await
-    }
-
-    /// The overview of `pages`, read over a connection of `pool`. Much work for the database.
-    ///
-    /// # Errors
-    /// The database cannot be used, or has too much to do.
-    pub async fn overview(
-        &self,
-        pool: &PgPool,
-        pages: &Selection<'_>,
-        order: Order,
-    ) -> Result<Overview, ReadError> {
-        let read = async |database: &mut PgConnection| overview::read(database, pages, order).await;
-        self.read(pool, read).await
-    }
-
-    /// Limits several reads together, and the wait for other visitors' reads, to the time that one
-    /// may take.
-    ///
-    /// # Errors
-    /// A read failed, or they take too long.
-    pub async fn in_time<T, E: From<ReadError>>(
-        &self,
-        reads: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        self.readiness.wait().await.map_err(ReadError::from)?;
-        let read = time::timeout(READ_TIMEOUT, reads).await;
-        read.unwrap_or_else(|_| Err(self.unanswered().into()))
-    }
-
-    /// The pages with views that are not among `allowed`, read over a connection of `pool`.
-    ///
-    /// # Errors
-    /// The database cannot be used, or has too much to do.
-    pub async fn unlisted(
-        &self,
-        pool: &PgPool,
-        allowed: &AllowedPages,
-    ) -> Result<Unlisted, ReadError> {
-        let read = async |database: &mut PgConnection| history::unlisted(database, allowed).await;
-        self.read(pool, read).await
-    }
-
     /// How full the server's queue of notifications is, from 0 to 1, asked over a connection of
     /// `pool`. `None` if the database does not answer soon.
     pub async fn notification_queue_usage(&self, pool: &PgPool) -> Option<f64> {
         self.readiness.last_known().ok()?;
         let usage = database::query(pool, GAUGE_TIMEOUT, ledger::notification_queue_usage);
         usage.await.ok()
-    }
-
-    async fn read<T>(
-        &self,
-        pool: &PgPool,
-        ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
-    ) -> Result<T, ReadError> {
-        self.readiness.wait().await?;
-        let read = database::query(pool, READ_TIMEOUT, ask).await;
-        read.map_err(|error| {
-            log::debug!("past views were not read: {error}");
-            self.unanswered()
-        })
-    }
-
-    /// Why past views were not read. A visitor can ask too much, and a replica that can count must
-    /// not seem unable to for that.
-    fn unanswered(&self) -> ReadError {
-        match self.readiness.last_known() {
-            Ok(()) => ReadError::Busy,
-            Err(reason) => ReadError::NotReady(reason),
-        }
     }
 }
 

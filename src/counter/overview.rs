@@ -74,7 +74,7 @@ const READ: &str = "
 /// The database did not answer.
 pub async fn read(
     executor: impl PgExecutor<'_>,
-    selection: &Selection<'_>,
+    selection: &Selection,
     order: Order,
 ) -> Result<Overview, sqlx::Error> {
     let (first, end) = bounds(selection);

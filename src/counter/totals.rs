@@ -49,7 +49,7 @@ pub async fn of_each(
 /// The database did not answer.
 pub async fn of_all(
     executor: impl PgExecutor<'_>,
-    selection: &Selection<'_>,
+    selection: &Selection,
 ) -> Result<Count, sqlx::Error> {
     let (first, end) = bounds(selection);
     sqlx::query_as(
@@ -73,7 +73,7 @@ pub async fn of_all(
 
 /// Between which names all pages of `selection` stand, in the order of bytes. The second is no
 /// page of it.
-pub fn bounds(selection: &Selection<'_>) -> (String, String) {
+pub fn bounds(selection: &Selection) -> (String, String) {
     let (names, prefixes) = (selection.names.iter(), selection.prefixes.iter());
     let first = names.clone().chain(prefixes.clone()).min();
     // No character of a name comes before `!`, and `0` comes after `/`.
@@ -83,8 +83,5 @@ pub fn bounds(selection: &Selection<'_>) -> (String, String) {
         None => char::MAX.to_string(),
     });
     let end = after_name.chain(after_prefix).max();
-    (
-        first.map(|first| first.to_string()).unwrap_or_default(),
-        end.unwrap_or_default(),
-    )
+    (first.cloned().unwrap_or_default(), end.unwrap_or_default())
 }

@@ -20,16 +20,16 @@ pub struct UnknownPage;
 
 /// Counted pages: those with these names, and those whose names start with one of these texts.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Selection<'a> {
+pub struct Selection {
     /// Names of pages.
-    pub names: Vec<&'a str>,
+    pub names: Vec<String>,
     /// What the names of other pages start with: the empty text, or a text that ends in a slash.
-    pub prefixes: Vec<&'a str>,
+    pub prefixes: Vec<String>,
 }
 
 /// What a visitor can ask for: a counted page, or several together.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Selected<'a> {
+pub enum Selected {
     /// A page.
     Page(PageName),
     /// The pages of a pattern that the setting `pages` contains, or of `*`, which is all of them.
@@ -37,7 +37,7 @@ pub enum Selected<'a> {
         /// The pattern in its one form.
         pattern: String,
         /// Its pages.
-        pages: Selection<'a>,
+        pages: Selection,
     },
 }
 
@@ -148,7 +148,7 @@ impl AllowedPages {
     }
 
     /// The counted pages that `text` names in any spelling: a page, or a pattern that ends in `*`.
-    pub fn select(&self, text: &str) -> Option<Selected<'_>> {
+    pub fn select(&self, text: &str) -> Option<Selected> {
         let pattern = match text.parse() {
             Ok(pattern @ Pattern::Below(_)) => pattern,
             // Only the setting has to tell a `*` in a name from a pattern.
@@ -158,7 +158,7 @@ impl AllowedPages {
             self.all()
         } else {
             let prefix = self.0.iter().find_map(|configured| match configured {
-                Pattern::Below(prefix) if *configured == pattern => Some(prefix.as_str()),
+                Pattern::Below(prefix) if *configured == pattern => Some(prefix.clone()),
                 _ => None,
             })?;
             Selection {
@@ -173,12 +173,12 @@ impl AllowedPages {
     }
 
     /// All counted pages.
-    pub fn all(&self) -> Selection<'_> {
-        let (mut names, mut prefixes) = (vec!["/"], Vec::new());
+    pub fn all(&self) -> Selection {
+        let (mut names, mut prefixes) = (vec!["/".to_string()], Vec::new());
         for pattern in &self.0 {
             match pattern {
-                Pattern::One(page) => names.push(page.as_str()),
-                Pattern::Below(prefix) => prefixes.push(prefix.as_str()),
+                Pattern::One(page) => names.push(page.to_string()),
+                Pattern::Below(prefix) => prefixes.push(prefix.clone()),
             }
         }
         Selection { names, prefixes }
@@ -257,8 +257,8 @@ mod tests {
             Some(Selected::Pattern {
                 pattern: pattern.into(),
                 pages: Selection {
-                    names: names.to_vec(),
-                    prefixes: prefixes.to_vec(),
+                    names: names.iter().map(ToString::to_string).collect(),
+                    prefixes: prefixes.iter().map(ToString::to_string).collect(),
                 },
             })
         };

@@ -112,7 +112,7 @@ async fn totals(
                 page: page.to_string(),
             }),
             Some(Selected::Pattern { pattern, pages }) => Some(Total {
-                count: counter.pattern_count(db, &pattern, &pages).await?,
+                count: counter.pattern_count(db, &pattern, pages).await?,
                 page: pattern,
             }),
         });

@@ -1,8 +1,8 @@
 //! `GET /pages/<page>`: the count of a page and its chart. `GET /pages`: the counted pages with the
 //! most views. Both count nothing.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rocket::fairing::AdHoc;
 use rocket::response::content::RawHtml;
@@ -18,16 +18,20 @@ use crate::counter::overview::{self, Order, Overview};
 use crate::counter::totals::Count;
 use crate::database::Db;
 use crate::page::{AllowedPages, PageName};
-use crate::recent::Recent;
-
-/// How old the overview may be: to read it is much work for the database.
-const OVERVIEW_MAX_AGE: Duration = Duration::from_secs(5);
 
 /// What the pages are drawn with.
 struct Pages {
     templates: Templates,
-    /// The last overviews, if visitors may see them.
-    overviews: Option<Recent<Order, Arc<str>>>,
+    /// Whether visitors may see the overview.
+    is_open: bool,
+    /// The last overviews, as they were drawn.
+    drawn: Mutex<BTreeMap<Order, Drawing>>,
+}
+
+/// An overview, and how it looks.
+struct Drawing {
+    overview: Arc<Overview>,
+    html: Arc<str>,
 }
 
 #[get("/pages/<page..>")]
@@ -78,7 +82,9 @@ async fn list(
     pages: &State<Pages>,
     db: &Db,
 ) -> Result<RawHtml<Arc<str>>, Error> {
-    let overviews = pages.overviews.as_ref().ok_or(Error::ClosedOverview)?;
+    if !pages.is_open {
+        return Err(Error::ClosedOverview);
+    }
     let order = match by {
         None | Some("views") => Order::Views,
         Some("today") => Order::Today,
@@ -89,11 +95,20 @@ async fn list(
             });
         }
     };
-    let find = async {
-        let overview = counter.overview(db, &allowed.all(), order).await?;
-        Ok::<_, Error>(draw_overview(&pages.templates.current(), &overview, order)?.into())
+    let overview = counter.overview(db, allowed.all(), order).await?;
+    // To draw it takes longer than to answer all that a visitor asks for otherwise.
+    let mut drawn = pages.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(last) = drawn.get(&order)
+        && Arc::ptr_eq(&last.overview, &overview)
+    {
+        return Ok(RawHtml(last.html.clone()));
+    }
+    let html: Arc<str> = draw_overview(&pages.templates.current(), &overview, order)?.into();
+    let drawing = Drawing {
+        overview,
+        html: html.clone(),
     };
-    let html = counter.in_time(overviews.get(order, find)).await?;
+    drawn.insert(order, drawing);
     Ok(RawHtml(html))
 }
 
@@ -151,11 +166,11 @@ pub fn check(templates: &Environment<'static>) -> Result<(), minijinja::Error> {
 /// Serves `/pages`. Visitors may see the overview if it `is_open`.
 pub fn stage(templates: Templates, is_open: bool) -> AdHoc {
     AdHoc::on_ignite("Pages", move |rocket| async move {
-        let overviews = is_open.then(|| Recent::new(OVERVIEW_MAX_AGE));
         rocket
             .manage(Pages {
                 templates,
-                overviews,
+                is_open,
+                drawn: Mutex::default(),
             })
             .mount("/", routes![page, list])
     })
