@@ -61,9 +61,9 @@ fn style() -> File {
     File::new(include_str!("home/style.css"), ContentType::CSS)
 }
 
-#[get("/live.js")]
+#[get("/page.js")]
 fn script() -> File {
-    File::new(include_str!("home/live.js"), ContentType::JavaScript)
+    File::new(include_str!("home/page.js"), ContentType::JavaScript)
 }
 
 #[get("/icon.svg")]

@@ -80,7 +80,7 @@ async fn the_page_weighs_less_than_12_kb() {
     .await
     .unwrap();
     let mut weight = 0;
-    for path in ["/", "/style.css", "/live.js", "/icon.svg"] {
+    for path in ["/", "/style.css", "/page.js", "/icon.svg"] {
         weight += client
             .get(path)
             .dispatch()
