@@ -10,6 +10,7 @@ mod limits;
 mod parameters;
 mod tls;
 mod value;
+mod web;
 
 use std::env;
 use std::net::IpAddr;
@@ -25,6 +26,7 @@ use self::database::KEY as DATABASE;
 pub use self::error::Error;
 pub use self::limits::{Limits, LiveLimits};
 use self::value::optional;
+pub use self::web::{Bots, Web};
 use crate::page::AllowedPages;
 
 /// The kind of place that the program runs in.
@@ -72,8 +74,8 @@ pub struct Config {
     pub server: rocket::Config,
     /// The pages that are counted.
     pub pages: AllowedPages,
-    /// Whether visitors may see which pages have the most views.
-    pub overview: bool,
+    /// What visitors may see, and whose visits count.
+    pub web: Web,
     /// How many pages there may be, and when a day begins.
     pub counting: Counting,
     /// The bounds of what waits.
@@ -114,12 +116,11 @@ impl Config {
         let limits = figment.focus("views").extract();
         let live = figment.focus("live").extract();
         let pages = optional(&figment, "pages", r#"write it as ["readme", "blog/*"]"#)?;
-        let overview = optional(&figment, "overview", "set it to true or false")?;
         Ok(Self {
             profile,
             server,
             pages: pages.unwrap_or_default(),
-            overview: overview.unwrap_or(false),
+            web: Web::from_figment(&figment)?,
             counting: Counting::from_figment(&figment)?,
             limits: limits.map_err(|error| Error::from_figment(&error, "views."))?,
             live: live.map_err(|error| Error::from_figment(&error, "live."))?,

@@ -45,5 +45,5 @@ pub fn rocket(config: &Config) -> Result<Rocket<Build>, config::Error> {
     Ok(rocket::custom(config.figment())
         .attach(database::stage(database))
         .attach(counter::stage(config, database, metrics.clone()))
-        .attach(web::stage(metrics, config.overview)))
+        .attach(web::stage(config.web, metrics)))
 }

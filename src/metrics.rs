@@ -30,6 +30,7 @@ pub struct Metrics {
     batch_views: Histogram,
     commit_duration: Histogram,
     refused: IntCounterVec,
+    not_counted: IntCounterVec,
     retries: IntCounter,
     unknown_outcomes: IntCounterVec,
     rejections: IntCounter,
@@ -105,6 +106,14 @@ impl Metrics {
                 &["reason"],
                 registry
             )?,
+            not_counted: register_int_counter_vec_with_registry!(
+                "pageviews_views_not_counted_total",
+                "Visits that saw a count and added nothing: of a crawler, link preview or monitor \
+                 (bot), above the limit of the client (limit), or by a browser that guesses that \
+                 somebody may visit (speculative).",
+                &["reason"],
+                registry
+            )?,
             retries: register_int_counter_with_registry!(
                 "pageviews_batch_retries_total",
                 "Times that a batch was sent again, because the copy before was not confirmed.",
@@ -172,6 +181,9 @@ impl Metrics {
         for reason in ["busy", "page_limit", "not_ready", "late", "stopping"] {
             this.refused.with_label_values(&[reason]);
         }
+        for reason in ["bot", "limit", "speculative"] {
+            this.not_counted.with_label_values(&[reason]);
+        }
         for outcome in ["committed", "repeated"] {
             this.unknown_outcomes.with_label_values(&[outcome]);
         }
@@ -196,6 +208,11 @@ impl Metrics {
     /// Notes a visit that got no number, for one of the reasons that the help text lists.
     pub fn refused(&self, reason: &str) {
         self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Notes a visit that does not count, for one of the reasons that the help text lists.
+    pub fn not_counted(&self, reason: &str) {
+        self.not_counted.with_label_values(&[reason]).inc();
     }
 
     /// Notes that a batch is sent again.

@@ -19,7 +19,7 @@ mod path;
 mod picture;
 mod robots;
 mod templates;
-mod visit;
+pub mod visit;
 
 use std::sync::Arc;
 
@@ -29,21 +29,22 @@ use rocket::shield::Shield;
 
 use self::fairing::ResponseFairing;
 use self::templates::{Check, Templates};
+use crate::config;
 use crate::metrics::Metrics;
 
 /// Every template that is rendered, and how it is tried at start.
 const CHECKS: &[Check] = &[home::cached_page::check, pages::check, error::check];
 
-/// Serves everything, and the list of pages if `shows_overview`. Needs the pool and the counter
-/// managed.
-pub fn stage(metrics: Arc<Metrics>, shows_overview: bool) -> AdHoc {
+/// Serves everything. Needs the pool and the counter managed.
+pub fn stage(config: config::Web, metrics: Arc<Metrics>) -> AdHoc {
     AdHoc::on_ignite("Web", move |rocket| async move {
         let templates = Templates::default();
         rocket
             .manage(metrics.clone())
-            .attach(templates::stage(templates.clone(), CHECKS, shows_overview))
+            .attach(templates::stage(templates.clone(), CHECKS, config.overview))
+            .attach(visit::stage(config, metrics.clone()))
             .attach(home::stage(templates.clone()))
-            .attach(pages::stage(templates, shows_overview))
+            .attach(pages::stage(templates, config.overview))
             .attach(live::stage())
             .attach(badge::stage())
             .attach(api::stage())

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::cors::any_origin;
 use super::error::Error;
 use super::path;
-use super::visit::{Speculative, Visit};
+use super::visit::{self, Visit};
 use crate::counter::history::Day;
 use crate::counter::totals::Count;
 use crate::counter::{Counter, ReadError};
@@ -126,26 +126,40 @@ struct View {
     number: i64,
 }
 
+/// The views of a page to which this request added none.
+#[derive(Serialize)]
+struct Views {
+    page: String,
+    views: i64,
+}
+
 #[derive(Responder)]
-#[response(status = 201)]
-struct Created(Open<Json<View>>, Header<'static>);
+enum Counted {
+    #[response(status = 201)]
+    View(Open<Json<View>>, Header<'static>),
+    #[response(status = 200)]
+    Views(Open<Json<Views>>),
+}
 
 #[post("/api/pages/<page..>")]
 async fn count(
     page: Option<PageName>,
-    visit: Result<Visit, Speculative>,
+    visit: Visit<'_>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
-) -> Result<Created, Error> {
-    let page = pages.check(page)?;
-    let Visit = visit?;
-    let number = counter.count(page.clone()).await?;
-    let location = format!("/api/pages/{}", path::encoded(page.as_str()));
-    let view = Open::new(Json(View {
-        page: page.to_string(),
-        number,
-    }));
-    Ok(Created(view, Header::new("Location", location)))
+    db: &Db,
+) -> Result<Counted, Error> {
+    let name = pages.check(page)?;
+    visit.refuse_speculative()?;
+    let page = name.to_string();
+    Ok(match visit.count(name, counter, db).await? {
+        visit::Count::Views(views) => Counted::Views(Open::new(Json(Views { page, views }))),
+        visit::Count::View(number) => {
+            let location = format!("/api/pages/{}", path::encoded(&page));
+            let view = Open::new(Json(View { page, number }));
+            Counted::View(view, Header::new("Location", location))
+        }
+    })
 }
 
 #[get("/api/openapi.json")]

@@ -11,7 +11,7 @@ use rocket::{State, get, head, routes};
 use self::query::Query;
 use super::error::Error;
 use super::picture::Picture;
-use super::visit::{Speculative, Visit};
+use super::visit::Visit;
 use crate::counter::Counter;
 use crate::database::Db;
 use crate::page::{AllowedPages, InvalidPageName, PageName};
@@ -33,24 +33,21 @@ impl<'r> FromSegments<'r> for File {
     }
 }
 
-/// An image is never asked for again. So for a page that nobody looks at yet the badge is drawn,
-/// but not counted.
 #[get("/badge/<file..>")]
 async fn badge(
     file: Option<File>,
     uri: &Origin<'_>,
-    visit: Result<Visit, Speculative>,
+    visit: Visit<'_>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
     db: &Db,
 ) -> Result<Picture, Error> {
     let page = pages.check(file.map(|File(page)| page))?;
     let query = Query::parse(uri)?;
-    let number = if query.counts && visit.is_ok() {
-        counter.count(page).await?
-    } else {
+    let number = match query.counts {
+        true => visit.count(page, counter, db).await?.number(),
         // Boxed, so that the future of a view need not have room for it.
-        Box::pin(counter.history(db, &page)).await?.views
+        false => Box::pin(counter.views(db, &page)).await?,
     };
     Ok(query.draw(number))
 }
@@ -60,15 +57,18 @@ async fn badge(
 async fn preview(
     file: Option<File>,
     uri: &Origin<'_>,
-    visit: Result<Visit, Speculative>,
+    visit: Visit<'_>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
     db: &Db,
 ) -> Result<Picture, Error> {
     let page = pages.check(file.map(|File(page)| page))?;
     let query = Query::parse(uri)?;
-    let views = counter.history(db, &page).await?.views;
-    Ok(query.draw(views + i64::from(query.counts && visit.is_ok())))
+    let number = match query.counts {
+        true => visit.preview(&page, counter, db).await?.number(),
+        false => counter.views(db, &page).await?,
+    };
+    Ok(query.draw(number))
 }
 
 /// Serves badges.

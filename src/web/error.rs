@@ -16,7 +16,6 @@ use uuid::Uuid;
 use super::cors::any_origin;
 use super::picture::Picture;
 use super::templates::log_failure;
-use super::visit::Speculative;
 use crate::counter::{CountError, ReadError, TooManyFollowers};
 use crate::database::NotReady;
 use crate::metrics::Metrics;
@@ -36,9 +35,9 @@ pub enum Error {
     /// The database has more questions to answer than it can.
     #[error("{}", advice(Status::TooManyRequests))]
     Busy,
-    /// The request is a prefetch, and prefetches are not counted.
-    #[error(transparent)]
-    Speculative(#[from] Speculative),
+    /// A browser asks in advance, and will ask again.
+    #[error("Nobody looks at this page yet, so nothing was counted. Ask again when it is shown.")]
+    Speculative,
     /// A template failed. The log has the cause.
     #[error("{}", advice(Status::InternalServerError))]
     Template,
@@ -91,8 +90,8 @@ impl Error {
             Self::Count(CountError::Busy) | Self::Busy | Self::TooManyFollowers(_) => {
                 Status::TooManyRequests
             }
-            // For the visit of a prefetch any error will do: see [`Speculative`].
-            Self::Count(CountError::PageLimit) | Self::Speculative(_) => Status::Forbidden,
+            // For the visit of a prefetch any error will do.
+            Self::Count(CountError::PageLimit) | Self::Speculative => Status::Forbidden,
             Self::Template => Status::InternalServerError,
             Self::ClosedOverview | Self::UnknownPage(_) => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,

@@ -11,7 +11,7 @@ use self::cached_page::{CachedPages, SingleChunk};
 use self::gzip::ReadsGzip;
 use super::error::Error;
 use super::templates::Templates;
-use super::visit::{Speculative, Visit};
+use super::visit::Visit;
 use crate::counter::Counter;
 use crate::database::Db;
 use crate::page::PageName;
@@ -19,31 +19,33 @@ use crate::page::PageName;
 /// The page is drawn before the view is counted: if it cannot be drawn, no number is used up.
 #[get("/")]
 async fn visit(
-    visit: Result<Visit, Speculative>,
+    visit: Visit<'_>,
     gzip: ReadsGzip,
     counter: &State<Counter>,
     pages: &State<CachedPages>,
     db: &Db,
 ) -> Result<SingleChunk, Error> {
-    let Visit = visit?;
+    visit.refuse_speculative()?;
     let page = pages.current(counter.readiness(), db).await?;
-    let number = counter.count(PageName::home()).await?;
-    Ok(page.with_number(number, &gzip)?)
+    let count = visit.count(PageName::home(), counter, db).await?;
+    Ok(page.with_count(count, &gzip)?)
 }
 
 /// What GET would answer, without the body. Rocket would run the handler of GET, which counts.
 #[head("/")]
 async fn preview(
-    visit: Result<Visit, Speculative>,
+    visit: Visit<'_>,
     gzip: ReadsGzip,
     counter: &State<Counter>,
     pages: &State<CachedPages>,
     db: &Db,
 ) -> Result<SingleChunk, Error> {
-    let Visit = visit?;
+    if visit.is_speculative() {
+        return Err(Error::Speculative);
+    }
     let page = pages.current(counter.readiness(), db).await?;
-    let views = counter.history(db, &PageName::home()).await?.views;
-    Ok(page.with_number(views + 1, &gzip)?)
+    let count = visit.preview(&PageName::home(), counter, db).await?;
+    Ok(page.with_count(count, &gzip)?)
 }
 
 /// A file of the page. It is not inlined, so that the content policy can forbid inlined code.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rocket::serde::json::{Value, json};
 
 use crate::browser::Window;
-use crate::common::or_skip;
+use crate::common::{eventually, or_skip};
 
 /// An error page of the app, and one of Caddy.
 const ERROR_PAGES: [&str; 2] = ["/nowhere", "/healthz"];
@@ -103,6 +103,13 @@ pub fn it_fits(window: &Window) {
             );
             for path in COLOURED {
                 window.go(path);
+                if path == "/pages" {
+                    // The list may be five seconds old, in each replica.
+                    eventually("the new numbers", || {
+                        window.go(path);
+                        window.shown() >= 2 * views
+                    });
+                }
                 let found: Value = window.browser.run(
                     "const shown = document.getElementById('views') ?? document.querySelector('h1');
                      const { width, left, top, right, bottom } = shown.getBoundingClientRect();

@@ -162,6 +162,7 @@ impl Undriven {
             .args(["--headless=new", "--disable-dev-shm-usage"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg(finds_site())
+            .arg(USER_AGENT)
             .args(NO_SANDBOX.iter().filter(|_| is_root()))
             .arg(url)
             .stdin(Stdio::null())
@@ -190,6 +191,10 @@ fn finds_site() -> String {
     format!("--host-resolver-rules=MAP {SITE} 127.0.0.1")
 }
 
+/// A person's browser. Without a window Chromium says so, and its visits do not count.
+const USER_AGENT: &str = "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
+                          (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+
 /// Chromium refuses to run as root with a sandbox.
 const NO_SANDBOX: [&str; 1] = ["--no-sandbox"];
 
@@ -208,6 +213,7 @@ fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
     capabilities.add_arg("--headless=new")?;
     capabilities.add_arg(&format!("--user-data-dir={profile}"))?;
     capabilities.add_arg(&finds_site())?;
+    capabilities.add_arg(USER_AGENT)?;
     // With a pipe instead of a port, the browser ends with chromedriver, however that ends.
     capabilities.add_arg("--remote-debugging-pipe")?;
     // Containers have only 64 MB of it.

@@ -45,6 +45,7 @@ mod single_page;
 mod site;
 mod slow_clients;
 mod speculation;
+mod uncounted_visits;
 mod visitors;
 
 /// The limit of every wait, on a machine that is busy building.

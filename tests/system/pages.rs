@@ -12,7 +12,7 @@ use crate::support::{self, eventually_async};
 /// The app with the setting `overview`, which counts `pages`.
 async fn client_with(url: &str, overview: bool, pages: &[&str]) -> Client {
     let mut config = support::config_of(url, pages);
-    config.overview = overview;
+    config.web.overview = overview;
     support::client_with(&config).await
 }
 
@@ -225,7 +225,7 @@ async fn the_overview_names_a_hundred_pages_and_sums_up_all() {
     // The largest number that there is.
     assert_eq!(number(&overview), Some(i64::MAX));
     assert!(
-        overview.contains("These are 100 of 10,000 pages."),
+        overview.contains("These are the first 100 of 10,000 pages."),
         "{overview}"
     );
     let listed = listed(&overview);

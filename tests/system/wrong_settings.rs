@@ -58,6 +58,13 @@ fn a_wrong_setting_is_one_line_with_key_origin_and_fix() {
             &["overview", "ROCKET_OVERVIEW", "true or false"],
         ),
         (
+            "ROCKET_BOTS",
+            "no",
+            &["bots", "ROCKET_BOTS", "count or ignore"],
+        ),
+        ("ROCKET_LIMIT", "0", &["limit", "ROCKET_LIMIT", "above 0"]),
+        ("ROCKET_LIMIT", "a", &["limit", "ROCKET_LIMIT", "above 0"]),
+        (
             "ROCKET_PAGES",
             "readme",
             &["pages", "ROCKET_PAGES", "[\"readme\", \"blog/*\"]"],

@@ -12,6 +12,7 @@ use pageviews::counter::history::{Day, History};
 use pageviews::database::Server;
 use pageviews::web::home::cached_page::{CachedPage, CachedPages, SingleChunk};
 use pageviews::web::home::gzip::ReadsGzip;
+use pageviews::web::visit::Count;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError};
 use rocket::http::Method;
@@ -120,7 +121,7 @@ fn render(number: i64, pages: &CachedPages, gzip: &ReadsGzip) -> SingleChunk {
             .expect("the templates render")
     };
     PAGE.get_or_init(draw)
-        .with_number(number, gzip)
+        .with_count(Count::View(number), gzip)
         .expect("the template renders")
 }
 

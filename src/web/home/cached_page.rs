@@ -20,6 +20,7 @@ use crate::counter::history::{self, History};
 use crate::database::{Readiness, Server, query};
 use crate::page::PageName;
 use crate::web::templates::Templates;
+use crate::web::visit::Count;
 use crate::web::{chart, error};
 
 /// How old the page may be, without the numbers, which are always exact.
@@ -75,15 +76,17 @@ impl CachedPage {
         })
     }
 
-    /// The page as the visitor with this number sees it, compressed for those who read that.
+    /// The page as the visitor with this count sees it, compressed for those who read that.
     ///
     /// # Errors
     /// The template of the fragment failed.
-    pub fn with_number(&self, number: i64, gzip: &ReadsGzip) -> Result<SingleChunk, Error> {
+    pub fn with_count(&self, count: Count, gzip: &ReadsGzip) -> Result<SingleChunk, Error> {
+        let number = count.number();
         // `pageviews set` may have moved the views before today since the page was drawn.
         let today = self.before_today.map(|before| (number - before).max(0));
         let template = self.templates.get_template("count")?;
-        let context = context! { page => "/", number, today, is_view => true };
+        let is_view = matches!(count, Count::View(_));
+        let context = context! { page => "/", number, today, is_view };
         // With room for a fragment of the usual size.
         let mut html = Vec::with_capacity(512);
         if gzip.0 {
@@ -111,7 +114,9 @@ pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
     for history in [None, Some(&history)] {
         let page = CachedPage::draw(templates.clone(), history, &database, "replica")?;
         for number in [1, 2, 1_234_567] {
-            page.with_number(number, &ReadsGzip(false))?;
+            for count in [Count::View(number), Count::Views(number)] {
+                page.with_count(count, &ReadsGzip(false))?;
+            }
         }
     }
     Ok(())
