@@ -17,10 +17,8 @@ SET LOCAL log_statement = 'none';
 SET LOCAL log_min_duration_statement = -1;
 SET LOCAL log_min_error_statement = 'panic';
 SET LOCAL track_activities = off;
--- A change of owner waits for everybody who uses the table, and then everybody waits for it.
-SET LOCAL lock_timeout = '5s';
--- Two of these at the same time would disturb each other.
-SELECT pg_advisory_xact_lock(8097864);
+-- Two of these at the same time would disturb each other. The lock ends with the session.
+SELECT pg_advisory_lock(8097864);
 
 -- A new role may log in, and nothing else.
 SELECT format('CREATE ROLE %I LOGIN', wanted)
@@ -38,16 +36,20 @@ GRANT CONNECT ON DATABASE pageviews TO pageviews_owner, pageviews_app, pageviews
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT CREATE ON SCHEMA public TO pageviews_owner;
 
--- What the superuser made: the tables of a cluster from before these roles, or of its backup.
-SELECT format('ALTER TABLE %s OWNER TO pageviews_owner', oid::regclass) FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
-    AND relowner <> 'pageviews_owner'::regrole \gexec
-SELECT format('ALTER ROUTINE %s OWNER TO pageviews_owner', oid::regprocedure) FROM pg_proc
-WHERE pronamespace = 'public'::regnamespace AND proowner <> 'pageviews_owner'::regrole \gexec
-
 -- Not the role pg_read_all_data, which may read the hashes of the passwords too.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pageviews_backup;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO pageviews_backup;
 ALTER DEFAULT PRIVILEGES FOR ROLE pageviews_owner GRANT SELECT ON TABLES TO pageviews_backup;
 ALTER DEFAULT PRIVILEGES FOR ROLE pageviews_owner GRANT SELECT ON SEQUENCES TO pageviews_backup;
 COMMIT;
+
+-- A change of owner waits for everybody who uses the table, and then everybody waits for it. Each
+-- change is a transaction of its own: with two tables locked, it could wait for a view that waits
+-- for it.
+SET lock_timeout = '5s';
+-- What the superuser made: the tables of a cluster from before these roles, or of its backup.
+SELECT format('ALTER TABLE %s OWNER TO pageviews_owner', oid::regclass) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+    AND relowner <> 'pageviews_owner'::regrole \gexec
+SELECT format('ALTER ROUTINE %s OWNER TO pageviews_owner', oid::regprocedure) FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND proowner <> 'pageviews_owner'::regrole \gexec
