@@ -10,6 +10,7 @@ mod feed;
 mod followers;
 pub mod history;
 pub mod ledger;
+pub mod moves;
 pub mod outbox;
 pub mod overview;
 mod reads;

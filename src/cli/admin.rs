@@ -1,5 +1,7 @@
-//! What an operator does to the counts: `pageviews get`, `set`, `list` and `export`, and to the
-//! tables that hold them: `pageviews migrate`.
+//! What an operator does to the counts: `pageviews get`, `set`, `list`, `export`, `import`,
+//! `rename` and `delete`, and to the tables that hold them: `pageviews migrate`.
+
+mod import;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::config::Config;
+use crate::counter::moves::{Moves, Renamed};
 use crate::counter::{history, ledger, totals};
 use crate::database::{self, NotReady, within};
 use crate::number::thousands;
@@ -46,22 +49,48 @@ pub enum Command {
         #[arg(long)]
         days: bool,
     },
+    /// Add views that were counted elsewhere, all of them or none
+    Import(import::Arguments),
+    /// Move the views of a page to another name
+    Rename {
+        /// The page that has the views
+        old: PageName,
+        /// The page that gets them; if it has views of its own, they add up
+        new: PageName,
+        /// Allow OLD to be counted further: its numbers begin again
+        #[arg(long)]
+        repeat_numbers: bool,
+    },
+    /// Forget a page, its views and its days
+    Delete {
+        /// The page
+        page: PageName,
+        /// Allow the page to be counted further: its numbers begin again
+        #[arg(long)]
+        repeat_numbers: bool,
+    },
 }
 
 /// Runs `command` on the database that `config` names. Writes what it has to say to `output`.
 pub async fn run(command: Command, config: &Config, output: &mut impl Write) -> Result<()> {
     // An export takes as long as its reader does.
     let limit = match command {
-        Command::Export { .. } => Duration::ZERO,
+        Command::Export { .. } | Command::Import(_) => Duration::ZERO,
         _ => TIMEOUT,
     };
     let connect = database::connect(config.database()?, limit).await;
     let (mut database, _) = connect.map_err(explain)?;
-    execute(command, &config.pages, &mut database, output).await
+    execute(command, config, &mut database, output).await
 }
 
 fn explain(error: impl Into<database::Error>) -> anyhow::Error {
     let error = error.into();
+    if error.is_forbidden() {
+        return anyhow!(
+            "this role of the database may not do that ({error}); run the command as the owner \
+             of the tables, in a cluster with docker-compose run --rm migrate"
+        );
+    }
     let reason = NotReady::from(&error);
     let usual = "is it running, and is DATABASE_URL right?";
     let remedy = database::remedy(&error).unwrap_or(usual);
@@ -83,10 +112,11 @@ pub async fn migrate(app: Option<String>, config: &Config, output: &mut impl Wri
 
 async fn execute(
     command: Command,
-    pages: &AllowedPages,
+    config: &Config,
     database: &mut PgConnection,
     output: &mut impl Write,
 ) -> Result<()> {
+    let pages = &config.pages;
     match command {
         Command::Get { page } => {
             let counts = within(TIMEOUT, totals::of_each(database, &[page.as_str()]))
@@ -129,7 +159,59 @@ async fn execute(
             )
             .await?;
         }
+        Command::Import(arguments) => import::run(&arguments, config, database, output).await?,
+        Command::Rename {
+            old,
+            new,
+            repeat_numbers,
+        } => {
+            ensure!(old != new, "{old} and {new} are the same page");
+            ensure_counted(pages, &new)?;
+            ensure_may_begin_again(pages, &old, repeat_numbers)?;
+            let renamed = within(TIMEOUT, async {
+                let mut moves = Moves::begin(database).await?;
+                let renamed = moves.rename(&old, &new).await?;
+                moves.commit().await?;
+                Ok::<_, sqlx::Error>(renamed)
+            });
+            match renamed.await.map_err(explain)? {
+                Renamed::Missing => bail!("there is no page {old}"),
+                Renamed::Done { views, before: 0 } => {
+                    writeln!(output, "{old} -> {new}: {views}")?;
+                }
+                Renamed::Done { views, before } => writeln!(
+                    output,
+                    "{old} -> {new}: {views}, with the {before} that {new} had"
+                )?,
+            }
+        }
+        Command::Delete {
+            page,
+            repeat_numbers,
+        } => {
+            ensure_may_begin_again(pages, &page, repeat_numbers)?;
+            let deleted = within(TIMEOUT, async {
+                let mut moves = Moves::begin(database).await?;
+                let deleted = moves.delete(&page).await?;
+                moves.commit().await?;
+                Ok::<_, sqlx::Error>(deleted)
+            });
+            match deleted.await.map_err(explain)? {
+                None => bail!("there is no page {page}"),
+                Some(views) => writeln!(output, "{page}: {views} -> deleted")?,
+            }
+        }
     }
+    Ok(())
+}
+
+/// The next view of a page that is gone would be number 1 again.
+fn ensure_may_begin_again(pages: &AllowedPages, page: &PageName, may: bool) -> Result<()> {
+    ensure!(
+        may || !pages.contains(page),
+        "{page} is still counted, and would begin again at 1; remove it from `pages` first, or add \
+         --repeat-numbers if that is meant"
+    );
     Ok(())
 }
 

@@ -104,14 +104,47 @@ pub fn all<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, i64, i64
     .fetch(executor)
 }
 
-/// The views of every page on each day that had any, by name and day.
-pub fn all_days<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, String, i64)> {
-    sqlx::query_as(
-        "SELECT page, to_char(day, 'YYYY-MM-DD'),
+/// The views of the page $1, or of every page if that is null, on each day that had any. A row
+/// without a day holds the views from before all days, such as those that were set.
+const EACH_DAY: &str = "
+    SELECT page, to_char(day, 'YYYY-MM-DD') AS day, views FROM (
+        SELECT page, day,
             lead(views_before, 1, views) OVER (PARTITION BY page ORDER BY day) - views_before
-         FROM days JOIN pages USING (page) ORDER BY page, day",
-    )
-    .fetch(executor)
+                AS views
+        FROM days JOIN pages USING (page) WHERE $1::text IS NULL OR page = $1
+        UNION ALL
+        SELECT page, NULL, coalesce(first.views_before, views)
+        FROM pages LEFT JOIN LATERAL (
+            SELECT views_before FROM days WHERE days.page = pages.page ORDER BY day LIMIT 1
+        ) AS first ON true
+        WHERE ($1 IS NULL OR page = $1) AND coalesce(first.views_before, views) > 0
+    ) AS each ORDER BY page, each.day NULLS FIRST";
+
+/// The views of every page on each day that had any, by name and day, after those of no day. They
+/// add up to all views.
+pub fn all_days<'e>(executor: impl PgExecutor<'e> + 'e) -> Rows<'e, (String, Option<String>, i64)> {
+    sqlx::query_as(EACH_DAY).bind(None::<&str>).fetch(executor)
+}
+
+/// The same of one page.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn days_of(
+    executor: impl PgExecutor<'_>,
+    page: &str,
+) -> Result<Vec<(String, Option<String>, i64)>, sqlx::Error> {
+    let days = sqlx::query_as(EACH_DAY).bind(Some(page));
+    days.fetch_all(executor).await
+}
+
+/// Today, such as `2026-11-23`, in the time zone of the days.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn today(executor: impl PgExecutor<'_>) -> Result<String, sqlx::Error> {
+    let today = "SELECT to_char(now() AT TIME ZONE time_zone, 'YYYY-MM-DD') FROM settings";
+    sqlx::query_scalar(today).fetch_one(executor).await
 }
 
 /// The last day that a page has views of, if it is still to come: the database's clock was ahead.

@@ -48,6 +48,14 @@ impl Error {
         }
     }
 
+    /// Whether the role lacks the privilege (42501, insufficient_privilege).
+    pub fn is_forbidden(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(reported)) = self else {
+            return false;
+        };
+        reported.code().as_deref() == Some("42501")
+    }
+
     /// Whether the server has rolled the statement back, and goes on with the connection.
     pub fn is_rejection(&self) -> bool {
         let Self::Sqlx(sqlx::Error::Database(reported)) = self else {

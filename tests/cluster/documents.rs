@@ -1,4 +1,4 @@
-//! The commands of docs/operating.md, as they are written there.
+//! The commands of docs/operating.md and docs/moving.md, as they are written there.
 
 use std::process::Command;
 
@@ -7,14 +7,24 @@ use crate::docker::succeeded;
 
 const OPERATING: &str = include_str!("../../docs/operating.md");
 
+const MOVING: &str = include_str!("../../docs/moving.md");
+
 /// The blocks of commands below the heading `heading`, up to the next heading.
 pub fn commands<const N: usize>(heading: &str) -> [String; N] {
     let start = format!("\n{heading}\n");
-    let (_, section) = OPERATING.split_once(&start).unwrap();
+    let documents = [OPERATING, MOVING].into_iter();
+    let (_, section) = documents
+        .filter_map(|text| text.split_once(&start))
+        .next()
+        .unwrap();
     let (section, _) = section.split_once("\n#").unwrap();
     let mut blocks = vec![String::new()];
     for line in section.lines() {
-        match (line.strip_prefix("    "), blocks.last_mut()) {
+        // Three more spaces in a list.
+        let command = line
+            .strip_prefix("       ")
+            .or_else(|| line.strip_prefix("    "));
+        match (command, blocks.last_mut()) {
             (Some(command), Some(block)) => block.extend([command, "\n"]),
             _ => blocks.push(String::new()),
         }

@@ -37,6 +37,7 @@ mod http2;
 mod https;
 mod isolation;
 mod live_totals;
+mod moving;
 mod privacy;
 mod roles;
 mod running;

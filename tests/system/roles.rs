@@ -1,5 +1,7 @@
 //! A role owns the tables and migrates them. Another role counts and may do nothing else.
 
+use std::io::Write;
+
 use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
 use crate::common::eventually;
@@ -68,6 +70,23 @@ fn a_role_that_may_not_migrate_waits_until_the_owner_has_and_then_counts() {
     assert_eq!(succeed(&owner, &migrate), "the database is up to date\n");
     assert_eq!(succeed(&app, &["set", "/", "10"]), "/: 2 -> 10\n");
     assert_eq!(succeed(&app, &["export"]), "page,views\n/,10\n");
+}
+
+#[test]
+fn the_role_that_counts_can_import_and_the_owner_can_delete() {
+    let [owner, app] = database("deleting_owner", "importing_app");
+    succeed(&owner, &["migrate", "--grant-to", "importing_app"]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"page,day,views\n/,2026-01-31,3\n").unwrap();
+    let said = succeed(&app, &["import", file.path().to_str().unwrap()]);
+    assert_eq!(said, "imported 3 views of 1 page\n");
+    let delete = ["delete", "/", "--repeat-numbers"];
+    let refused = output(binary().args(delete).env("DATABASE_URL", &app));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    let cure = "run the command as the owner of the tables";
+    assert!(!refused.status.success() && said.contains(cure), "{said}");
+    assert_eq!(succeed(&app, &["get", "/"]), "3\n");
+    assert_eq!(succeed(&owner, &delete), "/: 3 -> deleted\n");
 }
 
 #[test]
