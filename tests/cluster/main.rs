@@ -48,6 +48,7 @@ mod slow_clients;
 mod speculation;
 mod uncounted_visits;
 mod visitors;
+mod without_scripts;
 
 /// The limit of every wait, on a machine that is busy building.
 pub const SOON: Duration = Duration::from_secs(90);
