@@ -108,7 +108,7 @@ impl Metrics {
             )?,
             not_counted: register_int_counter_vec_with_registry!(
                 "pageviews_views_not_counted_total",
-                "Visits that saw a count and added nothing: of a crawler, link preview or monitor \
+                "Visits that added nothing to a count: of a crawler, link preview or monitor \
                  (bot), above the limit of the client (limit), or by a browser that guesses that \
                  somebody may visit (speculative).",
                 &["reason"],

@@ -53,8 +53,8 @@ impl Counter {
         self.read(pool, read).await
     }
 
-    /// The count of all `pages` of `pattern` together, as it was a second ago at most, read over a
-    /// connection of `pool`.
+    /// The count of all `pages` of `pattern` together, read over a connection of `pool`. A search
+    /// for it may have begun a second ago.
     ///
     /// # Errors
     /// The database cannot be used, or has too much to do.
@@ -75,8 +75,8 @@ impl Counter {
         count.await.ok_or_else(|| self.unanswered())
     }
 
-    /// The overview of `pages`, as it was five seconds ago at most, read over a connection of
-    /// `pool`.
+    /// The overview of `pages`, read over a connection of `pool`. A search for it may have begun
+    /// five seconds ago.
     ///
     /// # Errors
     /// The database cannot be used, or has too much to do.

@@ -1,6 +1,9 @@
 //! Through Caddy: a limit on views, crawlers, and a check that both leave alone.
 
+use crate::chromium::Undriven;
+use crate::common::or_skip;
 use crate::compose::{Cluster, number};
+use crate::site::{Site, counts, line};
 
 /// Visits as the program `user_agent`, which claims to be at another address each time.
 fn visit(cluster: &Cluster, user_agent: &str) -> (i64, bool) {
@@ -34,4 +37,37 @@ fn a_visitor_cannot_escape_the_limit_and_check_passes_with_every_rule_on() {
     assert!(passed && said.contains("exactly 60"), "{said}");
     let (number, is_view) = visit(&cluster, googlebot);
     assert!(number == 62 && !is_view, "{number}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_browser_remembers_only_views_that_counted() {
+    let pages = [("ROCKET_PAGES", r#"["*"]"#), ("ROCKET_LIMIT", "1")];
+    let cluster = Cluster::up(&pages);
+    let script = line(&cluster.url(""), r#"data-once="1d""#);
+    let page = |then: &str| {
+        format!(
+            r#"{script}<i data-views></i><script>
+              const element = document.querySelector("i");
+              (async () => {{
+                while (!element.textContent) await new Promise(next => setTimeout(next, 20));
+                await say(location.pathname + Object.keys(localStorage).sort());
+                {then}
+              }})();
+            </script>"#
+        )
+    };
+    let site = Site::serve(vec![
+        ("/first", page("location.href = '/second';")),
+        ("/second", page("say('done');")),
+    ]);
+    let browser = Undriven::start(&site.url("/first"));
+    let Some(_browser) = or_skip("what a browser remembers", browser) else {
+        return;
+    };
+    site.wait_for("done");
+    assert_eq!(site.wait_for("/first"), "pageviews /first");
+    // The second page was above the limit, and may count later.
+    assert_eq!(site.wait_for("/second"), "pageviews /first");
+    assert_eq!(cluster.counts(), counts(&[("first", 1)]));
 }

@@ -84,7 +84,7 @@ async fn a_network_of_ipv6_is_one_client() {
     assert!(!visit("203.0.113.7").await);
 }
 
-/// Who is refused for another reason, or only looks, keeps his views.
+/// Who only looks, or asks for something that is not there, keeps his views.
 #[rocket::async_test]
 async fn only_views_use_up_the_limit() {
     let url = support::database().await;

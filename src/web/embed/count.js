@@ -31,11 +31,11 @@
       // Before the answer, because the visitor may leave before it.
       if (wait) store[key] = Date.now();
     } catch {}
-    const { ok } = await fetch(origin + "/api/pages/" + encodeURIComponent(name), {
+    const { status } = await fetch(origin + "/api/pages/" + encodeURIComponent(name), {
       method: "POST",
       keepalive: true,
     });
-    if (!ok) delete store[key];
+    if (status !== 201) delete store[key];
   };
 
   const ask = (at, names) =>

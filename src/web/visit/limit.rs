@@ -14,8 +14,11 @@ use crate::client::Client;
 /// How many clients are remembered. Each takes up to 64 bytes.
 const MAX_CLIENTS: usize = 100_000;
 
-/// How often clients whose views are long ago are forgotten, if there are too many.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often clients whose views are long ago are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The same if there are too many clients.
+const HASTY_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Remembers the views of the last minute, but no address: a client is a hash under a key that
 /// only this process knows, and only while it runs.
@@ -40,21 +43,25 @@ impl Limiter {
     /// Whether one more view of `client` counts. If too many clients have had views lately, those
     /// of all clients do, because memory is limited.
     pub fn admits(&self, client: Client) -> bool {
-        if self.views.len() >= self.max_clients && !self.sweep() {
+        self.sweep();
+        if self.views.len() >= self.max_clients {
             return true;
         }
         self.views.check_key(&self.hasher.hash_one(client)).is_ok()
     }
 
-    /// Forgets clients whose views are long ago. Whether there is room now.
-    fn sweep(&self) -> bool {
+    /// Forgets clients whose views are long ago, from time to time.
+    fn sweep(&self) {
+        let interval = match self.views.len() < self.max_clients {
+            true => SWEEP_INTERVAL,
+            false => HASTY_SWEEP_INTERVAL,
+        };
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        if swept.elapsed() < SWEEP_INTERVAL {
-            return false;
+        if swept.elapsed() >= interval {
+            *swept = Instant::now();
+            drop(swept);
+            self.views.retain_recent();
         }
-        self.views.retain_recent();
-        *swept = Instant::now();
-        self.views.len() < self.max_clients
     }
 }
 
