@@ -14,7 +14,7 @@ pub mod moves;
 pub mod outbox;
 pub mod overview;
 mod reads;
-mod settings;
+pub mod settings;
 pub mod totals;
 mod warnings;
 mod writer;

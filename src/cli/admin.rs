@@ -91,6 +91,9 @@ fn explain(error: impl Into<database::Error>) -> anyhow::Error {
              of the tables, in a cluster with docker-compose run --rm migrate"
         );
     }
+    if error.is_locked() {
+        return anyhow!("a page is in use ({error}); nothing was changed; try again");
+    }
     let reason = NotReady::from(&error);
     let usual = "is it running, and is DATABASE_URL right?";
     let remedy = database::remedy(&error).unwrap_or(usual);

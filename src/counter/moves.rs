@@ -2,7 +2,8 @@
 //!
 //! Each of these is one transaction. It locks rows of pages by name, and then their days, as the
 //! replicas do. What is short first locks the row that counts the pages, as a replica does that
-//! makes a page. An import does so at its end, because replicas would wait for it.
+//! makes a page. An import does so in another transaction after its end: replicas would wait for
+//! the row, and the import for a replica that waits for one of its pages.
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
@@ -20,7 +21,7 @@ pub struct Added<'a> {
     pub views: i64,
 }
 
-/// A transaction that moves views.
+/// A transaction that moves views. Without a commit nothing changes.
 pub struct Moves<'c>(Transaction<'c, Postgres>);
 
 /// What became of a [`Moves::rename`].
@@ -72,7 +73,7 @@ const ADD: &str = "
     FROM whole LEFT JOIN last USING (page) WHERE pages.page = whole.page";
 
 impl<'c> Moves<'c> {
-    /// Begins. Without [`Moves::commit`], nothing changes.
+    /// Begins.
     ///
     /// # Errors
     /// The database did not answer.
@@ -84,8 +85,7 @@ impl<'c> Moves<'c> {
     ///
     /// # Errors
     /// The database did not confirm.
-    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        settings::count_pages(&mut self.0).await?;
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
         self.0.commit().await
     }
 
@@ -177,6 +177,7 @@ impl<'c> Moves<'c> {
         let added: Vec<_> = added.collect();
         self.add(&added).await?;
         self.delete_rows(old).await?;
+        settings::count_pages(&mut self.0).await?;
         Ok(Renamed::Done {
             views: before + moved,
             before,
@@ -184,6 +185,9 @@ impl<'c> Moves<'c> {
     }
 
     /// Forgets a page. Returns the views that it had, or `None` if there is no such page.
+    ///
+    /// A replica that has counted the page remembers that it exists. If it is viewed again, that
+    /// replica makes it without a look at the limit on the number of pages.
     ///
     /// # Errors
     /// The database did not answer, or its role may not delete.
@@ -195,6 +199,7 @@ impl<'c> Moves<'c> {
             .await?;
         if views.is_some() {
             self.delete_rows(page.as_str()).await?;
+            settings::count_pages(&mut self.0).await?;
         }
         Ok(views)
     }

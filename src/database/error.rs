@@ -48,12 +48,23 @@ impl Error {
         }
     }
 
-    /// Whether the role lacks the privilege (42501, insufficient_privilege).
+    /// Whether the role lacks the privilege (insufficient_privilege).
     pub fn is_forbidden(&self) -> bool {
+        self.has_code(&["42501"])
+    }
+
+    /// Whether somebody else used a row for too long (lock_not_available, deadlock_detected).
+    pub fn is_locked(&self) -> bool {
+        self.has_code(&["55P03", "40P01"])
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
         let Self::Sqlx(sqlx::Error::Database(reported)) = self else {
             return false;
         };
-        reported.code().as_deref() == Some("42501")
+        reported
+            .code()
+            .is_some_and(|code| codes.contains(&code.as_ref()))
     }
 
     /// Whether the server has rolled the statement back, and goes on with the connection.

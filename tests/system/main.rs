@@ -36,6 +36,7 @@ mod history;
 mod home;
 mod hostile_requests;
 mod importing;
+mod importing_live;
 mod lifecycle;
 mod live_limits;
 mod live_totals;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -17,6 +16,7 @@ use crate::config::Config;
 use crate::counter::history;
 use crate::counter::ledger::MAX_VIEWS;
 use crate::counter::moves::{Added, Moves};
+use crate::counter::settings;
 use crate::database::within;
 use crate::number::thousands;
 use crate::page::{AllowedPages, PageName};
@@ -56,22 +56,23 @@ pub async fn run(
     let today = within(TIMEOUT, history::today(&mut *database))
         .await
         .map_err(explain)?;
-    let views = match arguments.file.as_str() {
-        "-" => read(io::stdin(), &config.pages, &today),
-        file => {
-            let open = File::open(Path::new(file));
-            let file = open.with_context(|| format!("cannot open {file}"))?;
-            read(BufReader::new(file), &config.pages, &today)
-        }
+    let text = match arguments.file.as_str() {
+        "-" => text(io::stdin()).context("the standard input"),
+        file => File::open(file)
+            .map_err(anyhow::Error::from)
+            .and_then(text)
+            .with_context(|| format!("cannot read {file}")),
     }?;
+    let views = parse(&text, &config.pages, &today)?;
     let mut moves = within(TIMEOUT, Moves::begin(database))
         .await
         .map_err(explain)?;
+    let pages_before = within(TIMEOUT, moves.pages()).await.map_err(explain)?;
     let existing = add(&views, arguments.add, &mut moves).await?;
     let pages = within(TIMEOUT, moves.pages()).await.map_err(explain)?;
     let limit = i64::from(config.counting.page_limit.get());
     ensure!(
-        pages <= limit,
+        pages <= limit || pages == pages_before,
         "there would be {} pages, and page_limit is {}; nothing was imported; raise \
          ROCKET_PAGE_LIMIT",
         thousands(pages),
@@ -96,6 +97,9 @@ pub async fn run(
         return Ok(());
     }
     within(TIMEOUT, moves.commit()).await.map_err(explain)?;
+    within(TIMEOUT, settings::count_pages(database))
+        .await
+        .map_err(explain)?;
     writeln!(output, "imported {what}{also}")?;
     Ok(())
 }
@@ -155,6 +159,77 @@ struct Columns {
     views: usize,
 }
 
+/// All of `file`, with one kind of ends of lines, so that lines can be counted.
+fn text(mut file: impl Read) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        anyhow!("line {line} is not UTF-8")
+    })?;
+    Ok(match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n"),
+        false => text,
+    })
+}
+
+/// Reads CSV. Lines about the same page and day, such as of two spellings of a name, add up.
+fn parse(text: &str, pages: &AllowedPages, today: &str) -> Result<Views> {
+    let mut lines = ReaderBuilder::new()
+        .trim(Trim::All)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let head = lines.headers().context("cannot read the file")?.clone();
+    let columns = Columns::find(&head)?;
+    let (mut views, mut wrong, mut more) = (Views::new(), Vec::new(), 0);
+    let mut line = StringRecord::new();
+    while lines
+        .read_record(&mut line)
+        .context("cannot read the file")?
+    {
+        match columns.parse(&line, &head, pages, today) {
+            Ok((page, day, count)) => {
+                let sum: &mut i64 = views.entry(page).or_default().entry(day).or_default();
+                *sum = sum.saturating_add(count);
+            }
+            Err(problem) if wrong.len() < MAX_EXAMPLES => {
+                wrong.push(format!("line {}: {problem}", number(&line, text)));
+            }
+            Err(_) => more += 1,
+        }
+    }
+    for (page, days) in &views {
+        let sum = days
+            .values()
+            .fold(0_i64, |sum, views| sum.saturating_add(*views));
+        ensure!(
+            sum <= MAX_VIEWS,
+            "{page} would have more than {} views; nothing was imported",
+            thousands(MAX_VIEWS)
+        );
+    }
+    let more = match more {
+        0 => String::new(),
+        more => format!("; and {} more wrong lines", thousands(more)),
+    };
+    ensure!(
+        wrong.is_empty(),
+        "nothing was imported: {}{more}",
+        wrong.join("; ")
+    );
+    Ok(views)
+}
+
+/// The number of a line of `text`. The reader's own number is that of empty lines before it.
+fn number(line: &StringRecord, text: &str) -> u64 {
+    let Some(position) = line.position() else {
+        return 0;
+    };
+    let rest = text.as_bytes().iter().skip(position.byte() as usize);
+    position.line() + rest.take_while(|byte| **byte == b'\n').count() as u64
+}
+
 impl Columns {
     fn find(head: &StringRecord) -> Result<Self> {
         let find = |name: &str| {
@@ -169,100 +244,56 @@ impl Columns {
             }),
             _ => bail!(
                 "line 1 has to name the columns page and views, or page, day and views, with \
-                 commas between them; it is {:?}",
-                head.iter().collect::<Vec<_>>().join(",")
+                 commas between them; it is {}",
+                quoted(&head.iter().collect::<Vec<_>>().join(","))
             ),
         }
     }
+
+    fn parse(
+        &self,
+        line: &StringRecord,
+        head: &StringRecord,
+        pages: &AllowedPages,
+        today: &str,
+    ) -> Result<(PageName, Option<String>, i64)> {
+        let (found, expected) = (line.len(), head.len());
+        ensure!(
+            found == expected,
+            "it has {found} columns, and line 1 has {expected}"
+        );
+        let field = |column: usize| line.get(column).unwrap_or_default();
+        let name = field(self.page);
+        let page: PageName = name
+            .parse()
+            .map_err(|_| anyhow!("{} is not the name of a page", quoted(name)))?;
+        ensure!(
+            pages.contains(&page),
+            "{page} is not counted; add it to ROCKET_PAGES"
+        );
+        let views = field(self.views);
+        let count = views.parse().ok();
+        let count = count.filter(|count| (0..=MAX_VIEWS).contains(count));
+        let count = count.with_context(|| {
+            format!(
+                "{} is not a whole number from 0 to {MAX_VIEWS}",
+                quoted(views)
+            )
+        })?;
+        let day = self.day.map(field).filter(|day| !day.is_empty());
+        if let Some(day) = day {
+            let form = format_description!("[year]-[month]-[day]");
+            // A year may have a sign and more digits, which the database would not understand.
+            let is_day = day.len() == 10 && day >= "0001" && Date::parse(day, form).is_ok();
+            ensure!(is_day, "{} is not a day such as 2026-01-31", quoted(day));
+            ensure!(day <= today, "{day} is still to come");
+        }
+        Ok((page, day.map(String::from), count))
+    }
 }
 
-/// Reads CSV. Lines about the same page and day, such as of two spellings of a name, add up.
-fn read(file: impl Read, pages: &AllowedPages, today: &str) -> Result<Views> {
-    let mut lines = ReaderBuilder::new()
-        .trim(Trim::All)
-        .flexible(true)
-        .from_reader(file);
-    let columns = Columns::find(lines.headers().context("cannot read the file")?)?;
-    let (mut views, mut wrong) = (Views::new(), Vec::new());
-    let mut line = StringRecord::new();
-    loop {
-        match lines.read_record(&mut line) {
-            Ok(false) => break,
-            Ok(true) => {}
-            Err(error) => match error.kind() {
-                csv::ErrorKind::Utf8 { pos, .. } => {
-                    wrong.push((
-                        pos.as_ref().map_or(0, csv::Position::line),
-                        "not UTF-8".into(),
-                    ));
-                    continue;
-                }
-                _ => return Err(error).context("cannot read the file"),
-            },
-        }
-        let number = line.position().map_or(0, csv::Position::line);
-        match parse(&line, &columns, pages, today) {
-            Ok((page, day, count)) => {
-                let sum = views.entry(page).or_default().entry(day).or_default();
-                *sum = i64::saturating_add(*sum, count);
-            }
-            Err(problem) => wrong.push((number, problem.to_string())),
-        }
-    }
-    for (page, days) in &views {
-        let sum = days
-            .values()
-            .fold(0_i64, |sum, views| sum.saturating_add(*views));
-        ensure!(
-            sum <= MAX_VIEWS,
-            "{page} would have more than {} views; nothing was imported",
-            thousands(MAX_VIEWS)
-        );
-    }
-    if wrong.is_empty() {
-        return Ok(views);
-    }
-    let examples: Vec<_> = wrong
-        .iter()
-        .take(MAX_EXAMPLES)
-        .map(|(line, problem)| format!("line {line}: {problem}"))
-        .collect();
-    let more = match wrong.len().saturating_sub(MAX_EXAMPLES) {
-        0 => String::new(),
-        more => format!("; and {} more wrong lines", thousands(more as i64)),
-    };
-    bail!("nothing was imported: {}{more}", examples.join("; "))
-}
-
-fn parse(
-    line: &StringRecord,
-    columns: &Columns,
-    pages: &AllowedPages,
-    today: &str,
-) -> Result<(PageName, Option<String>, i64)> {
-    let field = |column: usize| line.get(column).unwrap_or_default();
-    let name = field(columns.page);
-    let page: PageName = name
-        .parse()
-        .map_err(|_| anyhow!("{name:?} is not the name of a page"))?;
-    ensure!(
-        pages.contains(&page),
-        "{page} is not counted; add it to ROCKET_PAGES"
-    );
-    let views = field(columns.views);
-    let count: i64 = views
-        .parse()
-        .ok()
-        .filter(|views| (0..=MAX_VIEWS).contains(views))
-        .with_context(|| format!("{views:?} is not a whole number from 0 to {MAX_VIEWS}"))?;
-    let day = columns.day.map(field).filter(|day| !day.is_empty());
-    if let Some(day) = day {
-        let form = format_description!("[year]-[month]-[day]");
-        ensure!(
-            Date::parse(day, form).is_ok(),
-            "{day:?} is not a day such as 2026-01-31"
-        );
-        ensure!(day <= today, "{day} is still to come");
-    }
-    Ok((page, day.map(String::from), count))
+/// The begin of a wrong text.
+fn quoted(text: &str) -> String {
+    let begin: String = text.chars().take(60).collect();
+    format!("{begin:?}")
 }
