@@ -13,7 +13,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::config::Config;
-use crate::counter::moves::{Moves, Renamed};
+use crate::counter::moves::{self, Renamed, Set};
 use crate::counter::{history, ledger, totals};
 use crate::database::{self, NotReady, within};
 use crate::number::thousands;
@@ -83,6 +83,11 @@ pub async fn run(command: Command, config: &Config, output: &mut impl Write) -> 
     execute(command, config, &mut database, output).await
 }
 
+/// Waits for `query`, and explains why it failed.
+async fn ask<T, E: Into<database::Error>>(query: impl Future<Output = Result<T, E>>) -> Result<T> {
+    within(TIMEOUT, query).await.map_err(explain)
+}
+
 fn explain(error: impl Into<database::Error>) -> anyhow::Error {
     let error = error.into();
     if error.is_forbidden() {
@@ -122,9 +127,7 @@ async fn execute(
     let pages = &config.pages;
     match command {
         Command::Get { page } => {
-            let counts = within(TIMEOUT, totals::of_each(database, &[page.as_str()]))
-                .await
-                .map_err(explain)?;
+            let counts = ask(totals::of_each(database, &[page.as_str()])).await?;
             if counts.is_empty() {
                 ensure_counted(pages, &page)?;
             }
@@ -137,18 +140,19 @@ async fn execute(
             repeat_numbers,
         } => {
             ensure_counted(pages, &page)?;
-            let set = ledger::set(database, &page, views, repeat_numbers);
-            match within(TIMEOUT, set).await.map_err(explain)? {
-                ledger::Set::Done { before } => writeln!(output, "{page}: {before} -> {views}")?,
-                ledger::Set::Refused { now } => bail!(
+            let set = moves::change(database, async |moves| {
+                moves.set(&page, views, repeat_numbers).await
+            });
+            match ask(set).await? {
+                Set::Done { before } => writeln!(output, "{page}: {before} -> {views}")?,
+                Set::Refused { now } => bail!(
                     "the count of {page} is {now}; from {views} on, numbers up to {now} may be \
                      shown a second time; add --repeat-numbers if that is meant"
                 ),
             }
         }
         Command::List => {
-            let rows = within(TIMEOUT, history::all(database).try_collect()).await;
-            list(rows.map_err(explain)?, output)?;
+            list(ask(history::all(database).try_collect()).await?, output)?;
         }
         Command::Export { days: false } => {
             let rows = history::all(database).map_ok(|(page, views, _)| (cell(page), views));
@@ -171,13 +175,8 @@ async fn execute(
             ensure!(old != new, "{old} and {new} are the same page");
             ensure_counted(pages, &new)?;
             ensure_may_begin_again(pages, &old, repeat_numbers)?;
-            let renamed = within(TIMEOUT, async {
-                let mut moves = Moves::begin(database).await?;
-                let renamed = moves.rename(&old, &new).await?;
-                moves.commit().await?;
-                Ok::<_, sqlx::Error>(renamed)
-            });
-            match renamed.await.map_err(explain)? {
+            let rename = moves::change(database, async |moves| moves.rename(&old, &new).await);
+            match ask(rename).await? {
                 Renamed::Missing => bail!("there is no page {old}"),
                 Renamed::Done { views, before: 0 } => {
                     writeln!(output, "{old} -> {new}: {views}")?;
@@ -193,13 +192,8 @@ async fn execute(
             repeat_numbers,
         } => {
             ensure_may_begin_again(pages, &page, repeat_numbers)?;
-            let deleted = within(TIMEOUT, async {
-                let mut moves = Moves::begin(database).await?;
-                let deleted = moves.delete(&page).await?;
-                moves.commit().await?;
-                Ok::<_, sqlx::Error>(deleted)
-            });
-            match deleted.await.map_err(explain)? {
+            let delete = moves::change(database, async |moves| moves.delete(&page).await);
+            match ask(delete).await? {
                 None => bail!("there is no page {page}"),
                 Some(views) => writeln!(output, "{page}: {views} -> deleted")?,
             }
@@ -265,7 +259,7 @@ async fn export<T: Serialize>(
         .from_writer(output);
     table.write_record(head).map_err(unwritten)?;
     let mut rows = std::pin::pin!(rows.into_stream());
-    while let Some(row) = within(TIMEOUT, rows.try_next()).await.map_err(explain)? {
+    while let Some(row) = ask(rows.try_next()).await? {
         table.serialize(row).map_err(unwritten)?;
     }
     table.flush()?;

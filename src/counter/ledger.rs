@@ -1,10 +1,7 @@
 //! What the database does with a batch: it adds each batch once, however often it is sent.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
-
-use super::settings;
-use crate::page::PageName;
 
 /// The largest number that a page may be set to. Scripts read integers exactly up to 2^53, and
 /// this leaves room to count on.
@@ -167,63 +164,4 @@ pub async fn notification_queue_usage(connection: &mut PgConnection) -> Result<f
 pub fn parse_notification(payload: &str) -> Option<(i64, &str)> {
     let (views, page) = payload.split_once(' ')?;
     Some((views.parse().ok()?, page))
-}
-
-/// What became of a [`set`].
-#[derive(Debug, PartialEq, Eq)]
-pub enum Set {
-    /// The page counts on from the new number.
-    Done {
-        /// The views before.
-        before: i64,
-    },
-    /// Nothing was changed, because numbers would be shown a second time.
-    Refused {
-        /// The views now.
-        now: i64,
-    },
-}
-
-/// Lets `page` count on from `views`, which may be less than it has only with `repeat_numbers`.
-/// Its days keep their views. If too few are left, the oldest days lose theirs.
-///
-/// # Errors
-/// The database did not confirm.
-pub async fn set(
-    connection: &mut PgConnection,
-    page: &PageName,
-    views: i64,
-    repeat_numbers: bool,
-) -> Result<Set, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    settings::count_pages(&mut transaction).await?;
-    // Makes and locks the row first: otherwise the page could be counted between a look and a
-    // change.
-    let before: i64 = sqlx::query_scalar(
-        "INSERT INTO pages AS p (page, views) VALUES ($1, 0)
-         ON CONFLICT (page) DO UPDATE SET views = p.views RETURNING views",
-    )
-    .bind(page.as_str())
-    .fetch_one(&mut *transaction)
-    .await?;
-    if views < before && !repeat_numbers {
-        return Ok(Set::Refused { now: before });
-    }
-    sqlx::query(
-        "WITH moved AS (
-            UPDATE days SET views_before = greatest(views_before + $2 - $3, 0) WHERE page = $1
-        )
-        UPDATE pages SET views = $2,
-            views_before_last_day = greatest(views_before_last_day + $2 - $3, 0)
-        WHERE page = $1 RETURNING pg_notify($4, views || ' ' || page)",
-    )
-    .bind(page.as_str())
-    .bind(views)
-    .bind(before)
-    .bind(CHANNEL)
-    .execute(&mut *transaction)
-    .await?;
-    settings::count_pages(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(Set::Done { before })
 }

@@ -1,13 +1,13 @@
 //! What moves views in, from one page to another, and out.
 //!
 //! Each of these is one transaction. It locks rows of pages by name, and then their days, as the
-//! replicas do. What is short first locks the row that counts the pages, as a replica does that
-//! makes a page. An import does so in another transaction after its end: replicas would wait for
-//! the row, and the import for a replica that waits for one of its pages.
+//! replicas do. A short one first locks the row that counts the pages, as a replica does that makes
+//! a page: see [`change`]. An import does so in another transaction after its end: replicas would
+//! wait for the row, and the import for a replica that waits for one of its pages.
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{history, settings};
+use super::{history, ledger, settings};
 use crate::page::PageName;
 
 /// Views of one page that it did not have until now.
@@ -23,6 +23,21 @@ pub struct Added<'a> {
 
 /// A transaction that moves views. Without a commit nothing changes.
 pub struct Moves<'c>(Transaction<'c, Postgres>);
+
+/// What became of a [`Moves::set`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Set {
+    /// The page counts on from the new number.
+    Done {
+        /// The views before.
+        before: i64,
+    },
+    /// Nothing was changed, because numbers would be shown a second time.
+    Refused {
+        /// The views now.
+        now: i64,
+    },
+}
 
 /// What became of a [`Moves::rename`].
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +86,22 @@ const ADD: &str = "
         last_day = coalesce(last.day, last_day),
         views_before_last_day = coalesce(last.views_before, pages.views + whole.views)
     FROM whole LEFT JOIN last USING (page) WHERE pages.page = whole.page";
+
+/// Does `work`, which has to be short, and makes it durable.
+///
+/// # Errors
+/// The database did not confirm, or `work` failed.
+pub async fn change<T>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut Moves<'_>) -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let mut moves = Moves::begin(connection).await?;
+    settings::count_pages(&mut moves.0).await?;
+    let done = work(&mut moves).await?;
+    settings::count_pages(&mut moves.0).await?;
+    moves.commit().await?;
+    Ok(done)
+}
 
 impl<'c> Moves<'c> {
     /// Begins.
@@ -130,13 +161,44 @@ impl<'c> Moves<'c> {
         Ok(())
     }
 
+    /// Lets `page` count on from `views`, which may be less than it has only with `repeat_numbers`.
+    /// Its days keep their views. If too few are left, the oldest days lose theirs.
+    ///
+    /// # Errors
+    /// The database did not answer, or the page is locked.
+    pub async fn set(
+        &mut self,
+        page: &PageName,
+        views: i64,
+        repeat_numbers: bool,
+    ) -> Result<Set, sqlx::Error> {
+        let before = self.lock(&[page.as_str()]).await?.into_iter().sum();
+        if views < before && !repeat_numbers {
+            return Ok(Set::Refused { now: before });
+        }
+        sqlx::query(
+            "WITH moved AS (
+                UPDATE days SET views_before = greatest(views_before + $2 - $3, 0) WHERE page = $1
+            )
+            UPDATE pages SET views = $2,
+                views_before_last_day = greatest(views_before_last_day + $2 - $3, 0)
+            WHERE page = $1 RETURNING pg_notify($4, views || ' ' || page)",
+        )
+        .bind(page.as_str())
+        .bind(views)
+        .bind(before)
+        .bind(ledger::CHANNEL)
+        .execute(&mut *self.0)
+        .await?;
+        Ok(Set::Done { before })
+    }
+
     /// Moves all views of the page `old` to the page `new`, which may have views already.
     ///
     /// # Errors
     /// The database did not answer, or its role may not delete.
     pub async fn rename(&mut self, old: &PageName, new: &PageName) -> Result<Renamed, sqlx::Error> {
         let (old, new) = (old.as_str(), new.as_str());
-        settings::count_pages(&mut self.0).await?;
         let both: Vec<(String, i64)> = sqlx::query_as(
             "SELECT page, views FROM pages WHERE page IN ($1, $2) ORDER BY page FOR UPDATE",
         )
@@ -177,7 +239,6 @@ impl<'c> Moves<'c> {
         let added: Vec<_> = added.collect();
         self.add(&added).await?;
         self.delete_rows(old).await?;
-        settings::count_pages(&mut self.0).await?;
         Ok(Renamed::Done {
             views: before + moved,
             before,
@@ -192,14 +253,12 @@ impl<'c> Moves<'c> {
     /// # Errors
     /// The database did not answer, or its role may not delete.
     pub async fn delete(&mut self, page: &PageName) -> Result<Option<i64>, sqlx::Error> {
-        settings::count_pages(&mut self.0).await?;
         let views = sqlx::query_scalar("SELECT views FROM pages WHERE page = $1 FOR UPDATE")
             .bind(page.as_str())
             .fetch_optional(&mut *self.0)
             .await?;
         if views.is_some() {
             self.delete_rows(page.as_str()).await?;
-            settings::count_pages(&mut self.0).await?;
         }
         Ok(views)
     }

@@ -1,6 +1,6 @@
 //! The badge: what it draws, what it counts, and that nothing caches it.
 
-use pageviews::counter::ledger;
+use pageviews::counter::moves;
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{Client, LocalResponse};
 
@@ -233,8 +233,10 @@ async fn the_query_sets_label_style_and_format() {
     let url = support::database().await;
     let client = support::client_of(&url, &["readme"]).await;
     let (mut database, page) = (support::connect(&url).await, "readme".parse().unwrap());
-    let set = ledger::set(&mut database, &page, 1_234, false).await;
-    set.unwrap();
+    let set = moves::change(&mut database, async |moves| {
+        moves.set(&page, 1_234, false).await
+    });
+    set.await.unwrap();
     for (query, parts) in [
         ("", &[">views<", ">1,234<", "#007ec6", "#555"][..]),
         ("label=visits", &[">visits<", "visits: "]),

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use pageviews::counter::{history, ledger};
+use pageviews::counter::{history, ledger, moves};
 use pageviews::page::PageName;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -61,7 +61,8 @@ async fn take(database: &mut PgConnection, page: &PageName, step: &Step, batch: 
             add.await.unwrap();
         }
         Step::Set(views) => {
-            ledger::set(database, page, *views, true).await.unwrap();
+            let set = moves::change(database, async |moves| moves.set(page, *views, true).await);
+            set.await.unwrap();
         }
     }
 }

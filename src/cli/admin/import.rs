@@ -11,13 +11,11 @@ use sqlx::PgConnection;
 use time::Date;
 use time::macros::format_description;
 
-use super::{TIMEOUT, explain};
+use super::ask;
 use crate::config::Config;
-use crate::counter::history;
 use crate::counter::ledger::MAX_VIEWS;
 use crate::counter::moves::{Added, Moves};
-use crate::counter::settings;
-use crate::database::within;
+use crate::counter::{history, settings};
 use crate::number::thousands;
 use crate::page::{AllowedPages, PageName};
 
@@ -53,23 +51,19 @@ pub async fn run(
     database: &mut PgConnection,
     output: &mut impl Write,
 ) -> Result<()> {
-    let today = within(TIMEOUT, history::today(&mut *database))
-        .await
-        .map_err(explain)?;
+    let today = ask(history::today(&mut *database)).await?;
     let text = match arguments.file.as_str() {
-        "-" => text(io::stdin()).context("the standard input"),
+        "-" => text(io::stdin()).context("cannot read the standard input"),
         file => File::open(file)
             .map_err(anyhow::Error::from)
             .and_then(text)
             .with_context(|| format!("cannot read {file}")),
     }?;
     let views = parse(&text, &config.pages, &today)?;
-    let mut moves = within(TIMEOUT, Moves::begin(database))
-        .await
-        .map_err(explain)?;
-    let pages_before = within(TIMEOUT, moves.pages()).await.map_err(explain)?;
+    let mut moves = ask(Moves::begin(database)).await?;
+    let pages_before = ask(moves.pages()).await?;
     let existing = add(&views, arguments.add, &mut moves).await?;
-    let pages = within(TIMEOUT, moves.pages()).await.map_err(explain)?;
+    let pages = ask(moves.pages()).await?;
     let limit = i64::from(config.counting.page_limit.get());
     ensure!(
         pages <= limit || pages == pages_before,
@@ -78,8 +72,7 @@ pub async fn run(
         thousands(pages),
         thousands(limit)
     );
-    let all = views.values().flat_map(BTreeMap::values);
-    let total = all.fold(0_i64, |sum, views| sum.saturating_add(*views));
+    let total = sum(views.values().flat_map(BTreeMap::values));
     let what = format!(
         "{} of {}",
         counted(total, "view"),
@@ -96,12 +89,14 @@ pub async fn run(
         writeln!(output, "would import {what}{also}; nothing was changed")?;
         return Ok(());
     }
-    within(TIMEOUT, moves.commit()).await.map_err(explain)?;
-    within(TIMEOUT, settings::count_pages(database))
-        .await
-        .map_err(explain)?;
+    ask(moves.commit()).await?;
+    ask(settings::count_pages(database)).await?;
     writeln!(output, "imported {what}{also}")?;
     Ok(())
+}
+
+fn sum<'v>(views: impl Iterator<Item = &'v i64>) -> i64 {
+    views.fold(0, |sum, views| sum.saturating_add(*views))
 }
 
 /// A number of things: `1 page`, `2 pages`.
@@ -119,7 +114,7 @@ async fn add(views: &Views, may_add: bool, moves: &mut Moves<'_>) -> Result<i64>
         while rows.len() < CHUNK
             && let Some((page, days)) = pages.next()
         {
-            chunk.push((page.as_str(), days.values().sum::<i64>()));
+            chunk.push((page.as_str(), sum(days.values())));
             rows.extend(days.iter().map(|(day, views)| Added {
                 page: page.as_str(),
                 day: day.as_deref(),
@@ -127,7 +122,7 @@ async fn add(views: &Views, may_add: bool, moves: &mut Moves<'_>) -> Result<i64>
             }));
         }
         let names: Vec<_> = chunk.iter().map(|(page, _)| *page).collect();
-        let before = within(TIMEOUT, moves.lock(&names)).await.map_err(explain)?;
+        let before = ask(moves.lock(&names)).await?;
         for ((page, added), before) in chunk.iter().zip(before) {
             ensure!(
                 may_add || before == 0,
@@ -135,13 +130,13 @@ async fn add(views: &Views, may_add: bool, moves: &mut Moves<'_>) -> Result<i64>
                 thousands(before)
             );
             ensure!(
-                before + added <= MAX_VIEWS,
+                added.saturating_add(before) <= MAX_VIEWS,
                 "{page} would have more than {} views; nothing was imported",
                 thousands(MAX_VIEWS)
             );
             existing += i64::from(before > 0);
         }
-        within(TIMEOUT, moves.add(&rows)).await.map_err(explain)?;
+        ask(moves.add(&rows)).await?;
         done += chunk.len();
         if told.elapsed() > PROGRESS_INTERVAL {
             let (done, all) = (thousands(done as i64), thousands(views.len() as i64));
@@ -150,13 +145,6 @@ async fn add(views: &Views, may_add: bool, moves: &mut Moves<'_>) -> Result<i64>
         }
     }
     Ok(existing)
-}
-
-/// The places of the columns in a line.
-struct Columns {
-    page: usize,
-    day: Option<usize>,
-    views: usize,
 }
 
 /// All of `file`, with one kind of ends of lines, so that lines can be counted.
@@ -199,16 +187,6 @@ fn parse(text: &str, pages: &AllowedPages, today: &str) -> Result<Views> {
             Err(_) => more += 1,
         }
     }
-    for (page, days) in &views {
-        let sum = days
-            .values()
-            .fold(0_i64, |sum, views| sum.saturating_add(*views));
-        ensure!(
-            sum <= MAX_VIEWS,
-            "{page} would have more than {} views; nothing was imported",
-            thousands(MAX_VIEWS)
-        );
-    }
     let more = match more {
         0 => String::new(),
         more => format!("; and {} more wrong lines", thousands(more)),
@@ -228,6 +206,13 @@ fn number(line: &StringRecord, text: &str) -> u64 {
     };
     let rest = text.as_bytes().iter().skip(position.byte() as usize);
     position.line() + rest.take_while(|byte| **byte == b'\n').count() as u64
+}
+
+/// The places of the columns in a line.
+struct Columns {
+    page: usize,
+    day: Option<usize>,
+    views: usize,
 }
 
 impl Columns {
