@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rocket::tokio::time;
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -26,7 +27,7 @@ pub enum Error {
 impl Error {
     /// The same error, or how to mend the connection pooler that causes it.
     pub(super) fn or_pooler(self) -> Self {
-        let Self::Sqlx(sqlx::Error::Database(reported)) = &self else {
+        let Some(reported) = self.reported() else {
             return self;
         };
         match reported.code().as_deref() {
@@ -59,20 +60,22 @@ impl Error {
     }
 
     fn has_code(&self, codes: &[&str]) -> bool {
-        let Self::Sqlx(sqlx::Error::Database(reported)) = self else {
-            return false;
-        };
-        reported
-            .code()
-            .is_some_and(|code| codes.contains(&code.as_ref()))
+        let code = self.reported().and_then(DatabaseError::code);
+        code.is_some_and(|code| codes.contains(&code.as_ref()))
+    }
+
+    /// What the server says, if it answered with an error.
+    fn reported(&self) -> Option<&dyn DatabaseError> {
+        match self {
+            Self::Sqlx(error) => error.as_database_error(),
+            _ => None,
+        }
     }
 
     /// Whether the server has rolled the statement back, and goes on with the connection.
     pub fn is_rejection(&self) -> bool {
-        let Self::Sqlx(sqlx::Error::Database(reported)) = self else {
-            return false;
-        };
-        let Some(reported) = reported.try_downcast_ref::<PgDatabaseError>() else {
+        let reported = self.reported().and_then(|it| it.try_downcast_ref());
+        let Some(reported): Option<&PgDatabaseError> = reported else {
             return false;
         };
         // Faults of the connection: the server has lost its prepared statement, or cannot use it
