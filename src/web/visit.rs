@@ -31,7 +31,7 @@ struct Rules {
 pub struct Visit<'r> {
     rules: &'r Rules,
     user_agent: &'r str,
-    /// Unknown without a proxy in front, and to the service `check`.
+    /// Only for the limit. Unknown without a proxy in front, and of the service `check`.
     client: Option<Client>,
     is_speculative: bool,
 }
@@ -180,7 +180,11 @@ impl<'r> FromRequest<'r> for Visit<'r> {
             rules,
             user_agent: headers.get_one("User-Agent").unwrap_or_default(),
             // Not the other end of the connection, which is the proxy.
-            client: request.real_ip().map(Client::from),
+            client: rules
+                .limiter
+                .as_ref()
+                .and_then(|_| request.real_ip())
+                .map(Client::from),
             is_speculative: ["Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"]
                 .iter()
                 .filter_map(|name| headers.get_one(name))
