@@ -1,30 +1,14 @@
 //! The operator's commands of the real binary.
 
-use std::process::Output;
-
 use sqlx::Row;
 
 use crate::common::answer::value;
 use crate::common::eventually;
-use crate::support::{self, App, binary, wait};
+use crate::support::{self, App, wait};
 
-/// Runs a command on the database at `url`: returns its exit code and its output.
+/// Runs a command on the database at `url`. Returns its exit code and its output.
 fn run(url: &str, arguments: &[&str]) -> (i32, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = support::output(
-        binary()
-            .args(arguments)
-            .env("DATABASE_URL", url)
-            .env("ROCKET_PAGES", r#"["readme", "blog/*"]"#),
-    );
-    let said = [stdout, stderr].concat();
-    (
-        status.code().unwrap(),
-        String::from_utf8(said).unwrap().trim_end().into(),
-    )
+    support::run(url, r#"["readme", "blog/*"]"#, arguments)
 }
 
 #[test]

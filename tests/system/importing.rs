@@ -9,15 +9,7 @@ pub const PAGES: &str = r#"["readme", "blog/*", "=1+1"]"#;
 
 /// Runs a command on the database at `url`. Returns its exit code and its output.
 pub fn run(url: &str, arguments: &[&str]) -> (i32, String) {
-    let output = support::output(
-        binary()
-            .args(arguments)
-            .env("DATABASE_URL", url)
-            .env("ROCKET_PAGES", PAGES),
-    );
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8(said).unwrap().trim_end().into();
-    (output.status.code().unwrap(), said)
+    support::run(url, PAGES, arguments)
 }
 
 /// Imports a file with these lines.

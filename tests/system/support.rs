@@ -19,7 +19,7 @@ use rocket::local::asynchronous::Client;
 use rocket::tokio::time;
 use sqlx::{Connection, PgConnection};
 
-pub use self::app::{App, ask, binary, copy_templates, deployed, output};
+pub use self::app::{App, ask, binary, copy_templates, deployed, output, run};
 use crate::SOON;
 use crate::common::answer;
 

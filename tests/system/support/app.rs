@@ -35,6 +35,20 @@ pub fn deployed(url: &str) -> Command {
     command
 }
 
+/// Runs a command that counts `pages` on the database at `url`. Returns its exit code and its
+/// output.
+pub fn run(url: &str, pages: &str, arguments: &[&str]) -> (i32, String) {
+    let output = output(
+        binary()
+            .args(arguments)
+            .env("DATABASE_URL", url)
+            .env("ROCKET_PAGES", pages),
+    );
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap().trim_end().into();
+    (output.status.code().unwrap(), said)
+}
+
 /// Runs `command` to its end. Panics after `SOON`.
 pub fn output(command: &mut Command) -> Output {
     let child = command
