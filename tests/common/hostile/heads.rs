@@ -31,6 +31,9 @@ pub fn targets() -> Vec<Row> {
         (200, 404, ask("OPTIONS *", "", "")),
         (404, 404, get(&format!("/{}", "a".repeat(8192)))),
         (200, 200, get(&format!("/?{}", "a".repeat(8192)))),
+        // The longest address that the app reads has 65,534 bytes.
+        (431, 200, get(&format!("/?{}", "a".repeat(65_532)))),
+        (431, 414, get(&format!("/?{}", "a".repeat(65_533)))),
         (
             422,
             422,
