@@ -2,6 +2,7 @@
 
 mod allowed;
 mod name;
+mod pattern;
 
 pub use self::allowed::{AllowedPages, Selected, Selection, UnknownPage};
 pub use self::name::{InvalidPageName, PageName};

@@ -15,7 +15,7 @@ use crate::counter::history::Day;
 use crate::counter::totals::Count;
 use crate::counter::{Counter, ReadError};
 use crate::database::Db;
-use crate::page::{AllowedPages, PageName, Selected};
+use crate::page::{AllowedPages, InvalidPageName, PageName, Selected};
 
 /// How many pages and patterns a request may read.
 const MAX_PAGES: usize = 100;
@@ -63,7 +63,7 @@ enum Counts {
 /// One page with its history, or the totals of those that the query names.
 #[get("/api/pages/<page..>")]
 async fn read(
-    page: Option<PageName>,
+    page: Result<PageName, InvalidPageName>,
     uri: &Origin<'_>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,
@@ -143,7 +143,7 @@ enum Counted {
 
 #[post("/api/pages/<page..>")]
 async fn count(
-    page: Option<PageName>,
+    page: Result<PageName, InvalidPageName>,
     visit: Visit<'_>,
     pages: &State<AllowedPages>,
     counter: &State<Counter>,

@@ -14,28 +14,28 @@ use super::picture::Picture;
 use super::visit::Visit;
 use crate::counter::Counter;
 use crate::database::Db;
-use crate::page::{AllowedPages, InvalidPageName, PageName};
+use crate::page::{AllowedPages, PageName, UnknownPage};
 
 /// `<page>.svg`: the page of a badge. The badge of `/` is `.svg`.
 struct File(PageName);
 
 impl<'r> FromSegments<'r> for File {
-    type Error = InvalidPageName;
+    type Error = UnknownPage;
 
-    fn from_segments(segments: Segments<'r, Path>) -> Result<Self, InvalidPageName> {
+    fn from_segments(segments: Segments<'r, Path>) -> Result<Self, UnknownPage> {
         let mut segments: Vec<_> = segments.collect();
-        let last = segments.last_mut().ok_or(InvalidPageName)?;
-        *last = last.strip_suffix(".svg").ok_or(InvalidPageName)?;
+        let last = segments.last_mut().ok_or(UnknownPage::NotCounted)?;
+        *last = last.strip_suffix(".svg").ok_or(UnknownPage::NotCounted)?;
         if segments == [""] {
             segments.clear();
         }
-        PageName::from_segments(&segments).map(Self)
+        Ok(Self(PageName::from_segments(&segments)?))
     }
 }
 
 #[get("/badge/<file..>")]
 async fn badge(
-    file: Option<File>,
+    file: Result<File, UnknownPage>,
     uri: &Origin<'_>,
     visit: Visit<'_>,
     pages: &State<AllowedPages>,
@@ -55,7 +55,7 @@ async fn badge(
 /// What GET would answer, without the body, and without counting.
 #[head("/badge/<file..>")]
 async fn preview(
-    file: Option<File>,
+    file: Result<File, UnknownPage>,
     uri: &Origin<'_>,
     visit: Visit<'_>,
     pages: &State<AllowedPages>,

@@ -21,7 +21,7 @@ use super::cors::any_origin;
 use super::error::Error;
 use super::path;
 use crate::counter::{Feed, Total};
-use crate::page::{AllowedPages, PageName};
+use crate::page::{AllowedPages, InvalidPageName, PageName};
 
 /// How long a stream rests after each message about a page: nobody reads more than four a second.
 const REST: Duration = Duration::from_millis(250);
@@ -65,7 +65,7 @@ fn named<'q>(
 ) -> Result<BTreeSet<PageName>, Error> {
     let mut named = BTreeSet::new();
     for name in names {
-        named.insert(pages.check(name.parse().ok())?);
+        named.insert(pages.check(name.parse::<PageName>())?);
         if named.len() > MAX_PAGES {
             return Err(Error::InvalidQuery {
                 problem: "too many pages",
@@ -96,7 +96,7 @@ fn paced(mut total: Total) -> impl Stream<Item = i64> {
 
 #[get("/live/<page..>")]
 fn live(
-    page: Option<PageName>,
+    page: Result<PageName, InvalidPageName>,
     uri: &Origin<'_>,
     client: Option<IpAddr>,
     pages: &State<AllowedPages>,

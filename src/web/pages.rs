@@ -17,7 +17,7 @@ use crate::counter::history::History;
 use crate::counter::overview::{self, Order, Overview};
 use crate::counter::totals::Count;
 use crate::database::Db;
-use crate::page::{AllowedPages, PageName};
+use crate::page::{AllowedPages, InvalidPageName, PageName};
 
 /// What the pages are drawn with.
 struct Pages {
@@ -36,7 +36,7 @@ struct Drawing {
 
 #[get("/pages/<page..>")]
 async fn page(
-    page: Option<PageName>,
+    page: Result<PageName, InvalidPageName>,
     allowed: &State<AllowedPages>,
     counter: &State<Counter>,
     pages: &State<Pages>,

@@ -184,6 +184,20 @@ fn commands_and_settings_take_every_spelling_and_show_one() {
     }
 
     let app = start(&url, r#"["博客/*", "a%2Ab", "=1+1"]"#);
+    for (path, part) in [
+        ("/api/pages/a%20b", "not the name of a page: "),
+        ("/pages/a%20b", "not the name of a page: "),
+        ("/badge/a%20b.svg", "not the name of a page: "),
+        ("/live/a%20b", "not the name of a page: "),
+        ("/api/pages/other", "No page of this name is counted"),
+        ("/badge/other.svg", "No page of this name is counted"),
+        ("/badge/other", "No page of this name is counted"),
+    ] {
+        let answer = minreq::get(app.url(path)).with_header("Accept", "application/json");
+        let answer = answer.send().unwrap();
+        assert_eq!(answer.status_code, 404, "{path}");
+        assert!(answer.as_str().unwrap().contains(part), "{path}");
+    }
     let unlisted = || -> Value { json::from_str(app.get("/configz").as_str().unwrap()).unwrap() };
     eventually("no page is unlisted", || {
         unlisted()
