@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 
 use crate::config::Config;
 use crate::counter::moves::{self, Renamed, Set};
-use crate::counter::{history, ledger, totals};
+use crate::counter::{history, totals};
 use crate::database::{self, NotReady, within};
 use crate::number::thousands;
 use crate::page::{AllowedPages, PageName};
@@ -35,7 +35,7 @@ pub enum Command {
         /// The page, such as / or blog/first-post
         page: PageName,
         /// How many views it had
-        #[arg(value_name = "N", value_parser = value_parser!(i64).range(0..=ledger::MAX_VIEWS))]
+        #[arg(value_name = "N", value_parser = value_parser!(i64).range(0..=moves::MAX_VIEWS))]
         views: i64,
         /// Allow N to be smaller than the count: numbers may be shown a second time
         #[arg(long)]

@@ -3,10 +3,6 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// The largest number that a page may be set to. Scripts read integers exactly up to 2^53, and
-/// this leaves room to count on.
-pub const MAX_VIEWS: i64 = 1_000_000_000_000_000;
-
 /// The channel on which replicas hear of new totals.
 pub const CHANNEL: &str = "views";
 

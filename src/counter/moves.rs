@@ -1,4 +1,4 @@
-//! What moves views in, from one page to another, and out.
+//! What an operator changes: sets the count of a page, imports views, and renames or deletes pages.
 //!
 //! Each of these is one transaction. It locks rows of pages by name, and then their days, as the
 //! replicas do. A short one first locks the row that counts the pages, as a replica does that makes
@@ -9,6 +9,10 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::{history, ledger, settings};
 use crate::page::PageName;
+
+/// The largest number that a page may be set to. Scripts read integers exactly up to 2^53, and
+/// this leaves room to count on.
+pub const MAX_VIEWS: i64 = 1_000_000_000_000_000;
 
 /// Views of one page that it did not have until now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +91,8 @@ const ADD: &str = "
         views_before_last_day = coalesce(last.views_before, pages.views + whole.views)
     FROM whole LEFT JOIN last USING (page) WHERE pages.page = whole.page";
 
-/// Does `work`, which has to be short, and makes it durable.
+/// Does `work`, which has to be short, and makes it durable: [`Moves::set`], [`Moves::rename`] and
+/// [`Moves::delete`] belong in here.
 ///
 /// # Errors
 /// The database did not confirm, or `work` failed.
@@ -172,6 +177,7 @@ impl<'c> Moves<'c> {
         views: i64,
         repeat_numbers: bool,
     ) -> Result<Set, sqlx::Error> {
+        // Locked before the look, so that nobody counts the page between this and the change.
         let before = self.lock(&[page.as_str()]).await?.into_iter().sum();
         if views < before && !repeat_numbers {
             return Ok(Set::Refused { now: before });

@@ -204,6 +204,18 @@ fn wrong_lines_are_named_and_nothing_is_imported() {
 }
 
 #[test]
+fn an_import_that_is_durable_has_not_failed() {
+    let url = wait(support::database());
+    assert_eq!(run(&url, &["set", "readme", "1"]).0, 0);
+    let locked = wait(support::lock(&url, "page_count"));
+    let (code, said) = import(&url, "page,views\nblog/a,5\n", &[]);
+    drop(locked);
+    let expected = "imported 5 views of 1 page\nthe new pages do not count towards";
+    assert!(code == 0 && said.starts_with(expected), "{code}: {said}");
+    assert_eq!(run(&url, &["get", "blog/a"]), (0, "5".into()));
+}
+
+#[test]
 fn no_import_makes_more_pages_than_may_be() {
     let url = wait(support::database());
     let lines: String = (0..12_000).map(|n| format!("blog/{n},1\n")).collect();

@@ -11,13 +11,13 @@ use sqlx::PgConnection;
 use time::Date;
 use time::macros::format_description;
 
-use super::ask;
+use super::{TIMEOUT, ask};
 use crate::config::Config;
-use crate::counter::ledger::MAX_VIEWS;
-use crate::counter::moves::{Added, Moves};
+use crate::counter::moves::{Added, MAX_VIEWS, Moves};
 use crate::counter::{history, settings};
+use crate::database::within;
 use crate::number::thousands;
-use crate::page::{AllowedPages, PageName};
+use crate::page::{AllowedPages, InvalidPageName, PageName};
 
 /// How many wrong lines an error names.
 const MAX_EXAMPLES: usize = 5;
@@ -89,9 +89,19 @@ pub async fn run(
         writeln!(output, "would import {what}{also}; nothing was changed")?;
         return Ok(());
     }
-    ask(moves.commit()).await?;
-    ask(settings::count_pages(database)).await?;
-    writeln!(output, "imported {what}{also}")?;
+    let committed = ask(moves.commit()).await;
+    committed
+        .context("perhaps nothing was imported, and perhaps all: look before you try again")?;
+    // What fails from here on is no failure of the import: somebody would try it again, and add
+    // everything twice.
+    let recounted = within(TIMEOUT, settings::count_pages(database)).await;
+    let _ = writeln!(output, "imported {what}{also}");
+    if let Err(error) = recounted {
+        let _ = writeln!(
+            io::stderr(),
+            "the new pages do not count towards page_limit until the app is started again: {error}"
+        );
+    }
     Ok(())
 }
 
@@ -251,7 +261,7 @@ impl Columns {
         let name = field(self.page);
         let page: PageName = name
             .parse()
-            .map_err(|_| anyhow!("{} is not the name of a page", quoted(name)))?;
+            .map_err(|problem: InvalidPageName| anyhow!("{} is {problem}", quoted(name)))?;
         ensure!(
             pages.contains(&page),
             "{page} is not counted; add it to ROCKET_PAGES"
