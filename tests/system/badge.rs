@@ -157,6 +157,7 @@ async fn a_request_that_is_no_view_counts_nothing() {
         ("/badge/readme.svg?color=%2B12345", 422),
         ("/badge/readme.svg?color=gren", 422),
         ("/badge/readme.svg?color=", 422),
+        ("/badge/readme.svg?color=transparent", 422),
         ("/badge/readme.svg?color=abcd", 422),
         ("/badge/readme.svg?color=%23%23abc", 422),
         ("/badge/readme.svg?color=rgb(1,2,3)", 422),

@@ -107,7 +107,8 @@ fn parse_color(color: &str) -> Result<&str, Error> {
     } else {
         color.bytes().all(|byte| byte.is_ascii_alphabetic())
             && (COLORS.iter().any(|name| name.eq_ignore_ascii_case(color))
-                || csscolorparser::parse(color).is_ok())
+                // `transparent` is no colour that a text could be read on.
+                || csscolorparser::parse(color).is_ok_and(|color| color.a == 1.0))
     };
     match is_known {
         true => Ok(color),
