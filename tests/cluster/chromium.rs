@@ -12,7 +12,7 @@ use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLe
 
 use crate::common::process::Supervisor;
 use crate::common::{Lines, Supervised, eventually};
-use crate::site::SITE;
+use crate::quiet_network::{self, is_root, is_there};
 
 const INSTALL: &str = "apt-get install chromium chromium-driver";
 
@@ -151,26 +151,24 @@ pub struct Undriven {
 }
 
 impl Undriven {
-    /// Starts a browser with a new profile, which shows `url`.
+    /// Starts a browser with a new profile, which shows `url`. It reaches only these ports.
     ///
     /// # Errors
     /// There is no Chromium; the text says how to install it.
-    pub fn start(url: &str) -> Result<Self, String> {
+    pub fn start(url: &str, ports: [u16; 2]) -> Result<Self, String> {
+        if !is_there("chromium") {
+            return Err(format!("there is no Chromium; {INSTALL}"));
+        }
         let profile = new_profile();
         let mut command = Command::new("chromium");
         command
             .args(["--headless=new", "--disable-dev-shm-usage"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(finds_site())
+            .arg(HOSTS)
             .arg(USER_AGENT)
             .args(NO_SANDBOX.iter().filter(|_| is_root()))
-            .arg(url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let Ok(chromium) = Supervised::spawn(&mut command) else {
-            return Err(format!("there is no Chromium; {INSTALL}"));
-        };
+            .arg(url);
+        let chromium = quiet_network::start(&mut command, &ports).unwrap();
         let pid = chromium.child.id().to_string();
         let profile = profile.keep();
         Ok(Self {
@@ -187,9 +185,8 @@ fn new_profile() -> TempDir {
     profile.unwrap()
 }
 
-fn finds_site() -> String {
-    format!("--host-resolver-rules=MAP {SITE} 127.0.0.1")
-}
+/// Every host is this machine.
+const HOSTS: &str = "--host-resolver-rules=MAP * 127.0.0.1";
 
 /// A person's browser. Without a window Chromium says so, and its visits do not count.
 const USER_AGENT: &str = "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
@@ -197,10 +194,6 @@ const USER_AGENT: &str = "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebK
 
 /// Chromium refuses to run as root with a sandbox.
 const NO_SANDBOX: [&str; 1] = ["--no-sandbox"];
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
 
 /// The port in the line that says where chromedriver listens.
 fn listens_on(line: &str) -> Option<u16> {
@@ -212,7 +205,7 @@ fn capabilities(profile: &str) -> WebDriverResult<ChromeCapabilities> {
     let mut capabilities = ChromeCapabilities::new();
     capabilities.add_arg("--headless=new")?;
     capabilities.add_arg(&format!("--user-data-dir={profile}"))?;
-    capabilities.add_arg(&finds_site())?;
+    capabilities.add_arg(HOSTS)?;
     capabilities.add_arg(USER_AGENT)?;
     // With a pipe instead of a port, the browser ends with chromedriver, however that ends.
     capabilities.add_arg("--remote-debugging-pipe")?;

@@ -2,12 +2,9 @@
 //! once, and shows its numbers.
 
 use crate::chromium::{Chromium, Undriven};
-use crate::common::{eventually, header, or_skip};
+use crate::common::{eventually, or_skip};
 use crate::compose::Cluster;
 use crate::site::{Site, counts, line};
-
-/// The longest script that a site should have to load, in bytes, compressed.
-const MAX_SIZE: usize = 3_000;
 
 /// Reports what the element `id` shows when it is no longer empty.
 const SHOWS: &str = r#"<script>
@@ -23,15 +20,7 @@ const SHOWS: &str = r#"<script>
 fn each_page_that_a_person_sees_counts_once_and_shows_its_numbers() {
     let cluster = Cluster::up(&[("ROCKET_PAGES", r#"["blog/*", "about"]"#)]);
     let counter = cluster.url("");
-    cluster.compose(&[
-        "exec",
-        "-T",
-        "app",
-        "/app/pageviews",
-        "set",
-        "blog/old",
-        "1234567",
-    ]);
+    cluster.pageviews(&["set", "blog/old", "1234567"]);
     let script = line(&counter, "");
     let start = "<script>location.href = '/blog/start/?a=b#c';</script>";
     let site = Site::serve(vec![
@@ -87,7 +76,7 @@ fn each_page_that_a_person_sees_counts_once_and_shows_its_numbers() {
         ),
         ("/end", "<script>say('done');</script>".into()),
     ]);
-    let browser = Undriven::start(&site.url("/"));
+    let browser = Undriven::start(&site.url("/"), [site.port, cluster.http_port]);
     let Some(_browser) = or_skip("the script for other sites", browser) else {
         return;
     };
@@ -185,13 +174,12 @@ fn attributes_and_the_visitor_decide_what_counts() {
             ),
         ),
     ]);
-    let browser = Undriven::start(&site.url("/"));
+    let browser = Undriven::start(&site.url("/"), [site.port, cluster.http_port]);
     let Some(_browser) = or_skip("the attributes of the script for other sites", browser) else {
         return;
     };
     site.wait_for("live");
-    let set = ["exec", "-T", "app", "/app/pageviews", "set", "live", "5001"];
-    cluster.compose(&set);
+    cluster.pageviews(&["set", "live", "5001"]);
     site.wait_for("done");
     assert_eq!(
         cluster.counts(),
@@ -241,44 +229,4 @@ fn a_strict_policy_is_enough_and_a_page_without_the_counter_stays_as_it_is() {
         tried.iter().any(|line| line.contains("/api/pages?page="))
     });
     assert_eq!(shown(), "some");
-}
-
-#[test]
-#[ignore = "needs Docker"]
-fn nothing_counts_at_home_and_the_script_is_small() {
-    let cluster = Cluster::up(&[("ROCKET_PAGES", r#"["*"]"#)]);
-    let script = cluster.get("/count.js");
-    for (name, value) in [
-        ("content-type", "text/javascript"),
-        ("cache-control", "max-age=3600"),
-        ("access-control-allow-origin", "*"),
-        ("cross-origin-resource-policy", "cross-origin"),
-    ] {
-        assert_eq!(header(&script, name).as_deref(), Some(value), "{name}");
-    }
-    let compressed = minreq::get(cluster.url("/count.js")).with_header("Accept-Encoding", "gzip");
-    let compressed = compressed.with_timeout(20).send().unwrap();
-    let coding = header(&compressed, "content-encoding");
-    assert_eq!(coding.as_deref(), Some("gzip"));
-    assert!(compressed.as_bytes().len() < MAX_SIZE, "it is too long");
-
-    let counter = cluster.url("");
-    // What the script might do, it has done before the page does the same twice.
-    let page = format!(
-        r#"{}<i data-views>kept</i><script>addEventListener("load", async () => {{
-          for (const _ of [1, 2]) {{
-            await fetch("{counter}/api/pages/control", {{method: "POST"}});
-            await fetch("{counter}/api/pages?page=control");
-          }}
-          say("done: " + document.querySelector("i").textContent);
-        }});</script>"#,
-        line(&counter, "").replace("async ", "")
-    );
-    let site = Site::serve(vec![("/", page)]);
-    let browser = Undriven::start(&site.local_url("/"));
-    let Some(_browser) = or_skip("the script for other sites, at home", browser) else {
-        return;
-    };
-    assert_eq!(site.wait_for("done: "), "kept");
-    assert_eq!(cluster.counts(), counts(&[("control", 2)]));
 }

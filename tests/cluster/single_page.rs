@@ -55,7 +55,7 @@ fn a_single_page_site_counts_what_a_person_sees() {
             ),
         ),
     ]);
-    let browser = Undriven::start(&site.url("/"));
+    let browser = Undriven::start(&site.url("/"), [site.port, cluster.http_port]);
     let Some(_browser) = or_skip("single-page sites", browser) else {
         return;
     };

@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::common::eventually;
 
-/// The host that a browser finds the site at: this machine's own names are no public site's.
+/// The host of the site. On the names of this machine, the script would do nothing.
 pub const SITE: &str = "site.example";
 
 /// What a page runs to report.
@@ -37,7 +37,7 @@ pub fn counts(counts: &[(&str, i64)]) -> BTreeMap<String, i64> {
 
 /// The site, on a port of its own until the tests end.
 pub struct Site {
-    port: u16,
+    pub port: u16,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -63,11 +63,6 @@ impl Site {
     /// The URL of `path`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{SITE}:{}{path}", self.port)
-    }
-
-    /// The same on this machine's own address.
-    pub fn local_url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// Reports `what` to the pages.

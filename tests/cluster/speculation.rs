@@ -58,7 +58,7 @@ fn a_page_counts_when_somebody_looks_at_it() {
         ("/", first_page(&counter)),
         ("/next", next_page(&counter)),
     ]);
-    let browser = Undriven::start(&site.url("/"));
+    let browser = Undriven::start(&site.url("/"), [site.port, cluster.http_port]);
     let Some(_browser) = or_skip("pages that a browser prerenders", browser) else {
         return;
     };

@@ -47,10 +47,26 @@ fn a_browser_remembers_only_views_that_counted() {
     let script = line(&cluster.url(""), r#"data-once="1d""#);
     let page = |then: &str| {
         format!(
-            r#"{script}<i data-views></i><script>
+            r#"<script>
+              // Ends with the first request to the counter that fails.
+              const failure = new Promise(failed => {{
+                const real = fetch;
+                fetch = (...request) => {{
+                  const answer = real(...request);
+                  answer.catch(failed);
+                  return answer;
+                }};
+              }});
+            </script>
+            {script}<i data-views></i><script>
               const element = document.querySelector("i");
-              (async () => {{
+              const filled = async () => {{
                 while (!element.textContent) await new Promise(next => setTimeout(next, 20));
+              }};
+              (async () => {{
+                await Promise.race([filled(), failure]);
+                // What follows the failure in the script.
+                await new Promise(next => setTimeout(next));
                 await say(location.pathname + Object.keys(localStorage).sort());
                 {then}
               }})();
@@ -59,15 +75,23 @@ fn a_browser_remembers_only_views_that_counted() {
     };
     let site = Site::serve(vec![
         ("/first", page("location.href = '/second';")),
-        ("/second", page("say('done');")),
+        (
+            "/second",
+            page("await say('ready'); await heard('away'); location.href = '/third';"),
+        ),
+        ("/third", page("say('done');")),
     ]);
-    let browser = Undriven::start(&site.url("/first"));
+    let browser = Undriven::start(&site.url("/first"), [site.port, cluster.http_port]);
     let Some(_browser) = or_skip("what a browser remembers", browser) else {
         return;
     };
+    site.wait_for("ready");
+    cluster.compose(&["stop", "web"]);
+    site.say("away");
     site.wait_for("done");
     assert_eq!(site.wait_for("/first"), "pageviews /first");
-    // The second page was above the limit, and may count later.
+    // The second page was above the limit, the third found no counter. They may count later.
     assert_eq!(site.wait_for("/second"), "pageviews /first");
+    assert_eq!(site.wait_for("/third"), "pageviews /first");
     assert_eq!(cluster.counts(), counts(&[("first", 1)]));
 }

@@ -7,8 +7,8 @@
   const { origin } = new URL(script.src);
   // A file, this machine and private networks.
   const home = new RegExp(
-    "^$|(^|\\.)local(host)?$|^\\[(::1|f[cd]|fe[89ab])|" +
-      "^(127|10|192\\.168|169\\.254|172\\.(1[6-9]|2\\d|3[01]))\\.[\\d.]+$",
+    "^$|(^|\\.)local(host)?\\.?$|^\\[(::|f[cd]|fe[89ab])|" +
+      "^(0|127|10|192\\.168|169\\.254|172\\.(1[6-9]|2\\d|3[01]))\\.[\\d.]+$",
   );
   // A page may load this script twice.
   if (window[origin] || home.test(location.hostname)) return;
@@ -24,18 +24,18 @@
   let turn = 0;
   let path, feed, timer;
 
-  const post = async (name) => {
+  const post = async (name, mine) => {
     const key = "pageviews " + name;
     if (count === "no" || store.pageviews === "off" || Date.now() - store[key] < wait) return;
     try {
       // Before the answer, because the visitor may leave before it.
       if (wait) store[key] = Date.now();
     } catch {}
-    const { status } = await fetch(origin + "/api/pages/" + encodeURIComponent(name), {
+    const answer = await fetch(origin + "/api/pages/" + encodeURIComponent(name), {
       method: "POST",
       keepalive: true,
-    });
-    if (status !== 201) delete store[key];
+    }).catch(() => {});
+    if (answer ? answer.status !== 201 : mine === turn) delete store[key];
   };
 
   const ask = (at, names) =>
@@ -104,7 +104,7 @@
     }
     const name = page || prefix + path;
     // Without the counter, the page stays as it is.
-    post(name)
+    post(name, mine)
       .finally(() => fill(name, mine))
       .catch(() => {});
   };
