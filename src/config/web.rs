@@ -15,7 +15,7 @@ pub struct Web {
     pub overview: bool,
     /// Whether visits of programs that nobody watches count.
     pub bots: Bots,
-    /// How many views a minute of one client count. `None` counts all.
+    /// How many views per minute count for one client. `None` counts all.
     pub limit: Option<NonZeroU32>,
 }
 

@@ -1,4 +1,4 @@
-//! How many views a minute of one client count.
+//! How many views per minute count for one client.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
