@@ -86,9 +86,8 @@ pub fn it_fits(window: &Window) {
     let set = |views: i64| {
         let views = views.to_string();
         for page in ["/", "blog/café"] {
-            let set = ["exec", "-T", "app", "/app/pageviews", "set", page];
-            let views = [views.as_str(), "--repeat-numbers"];
-            window.cluster.compose(&[&set[..], &views].concat());
+            let set = ["set", page, &views, "--repeat-numbers"];
+            window.cluster.pageviews(&set);
         }
     };
     window.go("/");

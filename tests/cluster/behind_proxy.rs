@@ -7,10 +7,11 @@ use std::net::{SocketAddr, TcpStream};
 use rocket::serde::json::Value;
 
 use crate::SOON;
-use crate::client::{request, status};
+use crate::client::status;
 use crate::common::nginx::Nginx;
 use crate::common::{eventually, header};
 use crate::compose::{Cluster, free_ports, inspect, number};
+use crate::visitors::request;
 
 /// Opens a live stream from the loopback address `from`. Returns the status and the stream.
 fn stream_from(from: &str, to: SocketAddr) -> (u16, TcpStream) {

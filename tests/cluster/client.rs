@@ -1,7 +1,6 @@
-//! Visitors' connections, which last for many requests. minreq opens one for each request, and
-//! trusts no authority of ours.
+//! Connections to a cluster, also with TLS: minreq trusts no authority of ours.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +14,6 @@ use crate::common::connection::Answer;
 
 /// How long a visitor waits for the next byte.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The visitor's end of a connection that is kept between requests.
-pub trait Client {
-    /// Gets `path`. After an error the connection is of no more use.
-    fn get(&mut self, path: &str) -> io::Result<Answer>;
-}
 
 /// Connects to a published port of this machine.
 pub fn connect(port: u16) -> io::Result<TcpStream> {
@@ -71,29 +64,5 @@ impl Authority {
         stream.flush()?;
         assert_eq!(stream.conn.alpn_protocol(), Some(protocol.as_bytes()));
         Ok(stream)
-    }
-}
-
-/// A request of HTTP/1.1.
-pub fn request(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into()
-}
-
-/// HTTP/1.1.
-pub struct Http1<S>(BufReader<S>);
-
-impl<S: Read + Write> Http1<S> {
-    pub fn new(stream: S) -> Self {
-        Self(BufReader::new(stream))
-    }
-}
-
-impl<S: Read + Write> Client for Http1<S> {
-    fn get(&mut self, path: &str) -> io::Result<Answer> {
-        let request = request(path);
-        let stream = self.0.get_mut();
-        stream.write_all(&request)?;
-        stream.flush()?;
-        Answer::read(&mut self.0, &request)
     }
 }

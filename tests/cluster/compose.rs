@@ -9,11 +9,13 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::client::connect;
 use crate::common::answer::{self, text};
 use crate::common::eventually;
 use crate::common::process::Supervisor;
 use crate::docker::succeeded;
 pub use crate::docker::{docker, inspect, kill, metric};
+use crate::visitors::{Http1, Visits};
 
 /// A project of docker-compose.yml.
 pub struct Cluster {
@@ -103,11 +105,13 @@ impl Cluster {
 
     pub fn try_compose(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(&self.folder);
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        let command = command.args(arguments).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    /// Runs a command of an operator, which must succeed. Returns its output.
+    pub fn pageviews(&self, arguments: &[&str]) -> String {
+        self.compose(&[&["exec", "-T", "app", "/app/pageviews"], arguments].concat())
     }
 
     /// Compose in `folder`, without a subcommand yet.
@@ -233,16 +237,22 @@ impl Cluster {
         number(&answer).unwrap_or_else(|| panic!("{} {:?}", answer.status_code, answer.as_str()))
     }
 
+    /// Lets this many visitors come through Caddy while `meanwhile` runs.
+    pub fn visited_by(&self, visitors: usize, meanwhile: impl FnOnce(&Visits)) -> Visits {
+        let open = |_| Ok(Box::new(Http1::new(connect(self.http_port)?)) as _);
+        Visits::over(visitors, open, meanwhile)
+    }
+
     /// How often each page with a row in the database was counted.
     pub fn counts(&self) -> BTreeMap<String, i64> {
-        let psql = "exec -T db psql -U pageviews -AtF= -c";
-        let query = ["SELECT page, views FROM pages"];
-        let rows = self.compose(&psql.split(' ').chain(query).collect::<Vec<_>>());
-        let row = |row: &str| {
-            let (page, views) = row.rsplit_once('=')?;
-            Some((page.to_string(), views.parse().ok()?))
+        let psql = "exec -T db psql -U pageviews -AtF= -c".split(' ');
+        let query = psql.chain(["SELECT page, views FROM pages"]);
+        let rows = self.compose(&query.collect::<Vec<_>>());
+        let parse = |row: &str| {
+            let (page, views) = row.rsplit_once('=').unwrap();
+            (page.to_string(), views.parse().unwrap())
         };
-        rows.lines().map(|line| row(line).unwrap()).collect()
+        rows.lines().map(parse).collect()
     }
 
     /// Runs `docker-compose run --rm check`. Returns whether it passed, and its output.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::SOON;
-use crate::client::{self, status};
+use crate::client::{reset, status};
 use crate::common::{Stream, eventually};
 use crate::compose::{Cluster, docker, metric, replica};
-use crate::visitors::Visits;
+use crate::visitors::request;
 
 #[test]
 #[ignore = "needs Docker"]
@@ -21,7 +21,7 @@ fn a_replica_without_its_database_costs_hardly_a_visit() {
     let back = cluster.full_name("back");
     let cut = cluster.containers("app")[0].clone();
     let mut own_visits = 0;
-    let visits = Visits::during(&cluster, 4, |visits| {
+    let visits = cluster.visited_by(4, |visits| {
         eventually("load", || visits.acknowledged() > 50);
         docker(&["network", "disconnect", &back, &cut]);
         let end = visits.elapsed() + Duration::from_secs(20);
@@ -73,7 +73,7 @@ fn a_replica_that_vanishes_leaves_no_session_in_the_database() {
 fn visit(caddy: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(caddy).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(&client::request("/")).unwrap();
+    stream.write_all(&request("/")).unwrap();
     stream
 }
 
@@ -140,7 +140,7 @@ fn visits_without_a_replica_end_soon_and_leave_room_in_the_log() {
     let caddy = cluster.caddy();
     let begun = Instant::now();
     for stream in (0..VISITS).map(|_| visit(caddy)) {
-        client::reset(stream);
+        reset(stream);
     }
     let waiting: Vec<_> = (0..VISITS).map(|_| visit(caddy)).collect();
     for stream in &waiting {

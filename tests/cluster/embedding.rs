@@ -45,9 +45,7 @@ fn badge_and_api_count_the_pages_that_are_configured() {
     }
 
     // The operator's commands.
-    let pageviews = |arguments: &[&str]| {
-        cluster.compose(&[&["exec", "-T", "app", "/app/pageviews"], arguments].concat())
-    };
+    let pageviews = |arguments: &[&str]| cluster.pageviews(arguments);
     assert_eq!(pageviews(&["set", "readme", "1000"]), "readme: 2 -> 1000\n");
     assert!(
         cluster
@@ -153,7 +151,7 @@ fn an_image_is_answered_by_an_image_with_and_without_the_app() {
 #[ignore = "needs Docker"]
 fn internal_addresses_stay_internal_however_they_are_spelled() {
     let cluster = Cluster::up(&[]);
-    for name in ["metrics", "healthz", "readyz", "configz"] {
+    for name in ["metrics", "healthz", "readyz", "startupz", "configz"] {
         for path in [
             format!("/{name}"),
             format!("/{name}/"),

@@ -3,8 +3,8 @@
 
 use std::io::{self, BufReader, Read, Write};
 
-use crate::client::Client;
 use crate::common::connection::Answer;
+use crate::visitors::Client;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

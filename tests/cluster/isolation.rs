@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{self, Authority, Http1, reset};
+use crate::client::{Authority, reset};
 use crate::common::eventually;
 use crate::compose::Cluster;
 use crate::http2::{self, Http2};
-use crate::visitors::Visits;
+use crate::visitors::{self, Http1, Visits};
 
 /// How long an attack lasts.
 const DURATION: Duration = Duration::from_secs(6);
@@ -84,7 +84,7 @@ impl Attack<'_> {
         let mut connections = Vec::new();
         for (_, path) in self.burst().take(CONNECTIONS) {
             let mut connection = self.authority.connect(self.port, "http/1.1")?;
-            connection.write_all(&client::request(path))?;
+            connection.write_all(&visitors::request(path))?;
             connection.flush()?;
             connections.push(connection.sock);
         }

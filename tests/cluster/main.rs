@@ -15,6 +15,10 @@ use std::time::Duration;
 
 #[path = "../common/mod.rs"]
 mod common;
+// The suite of several machines uses more of it.
+#[allow(dead_code)]
+#[path = "../visitors/mod.rs"]
+mod visitors;
 
 mod appearance;
 mod backups;
@@ -28,11 +32,11 @@ mod crashes;
 mod degraded;
 mod docker;
 mod documents;
+mod embed_conditions;
 mod embed_script;
 mod embedding;
 mod generated_requests;
 mod hardening;
-mod embed_conditions;
 mod hostile_requests;
 mod http2;
 mod https;
@@ -40,16 +44,15 @@ mod isolation;
 mod live_totals;
 mod moving;
 mod privacy;
+mod quiet_network;
 mod roles;
 mod running;
 mod settings;
 mod single_page;
-mod quiet_network;
 mod site;
 mod slow_clients;
 mod speculation;
 mod uncounted_visits;
-mod visitors;
 mod without_scripts;
 
 /// The limit of every wait, on a machine that is busy building.

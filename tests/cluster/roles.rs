@@ -6,7 +6,6 @@ use std::process::Output;
 
 use crate::common::eventually;
 use crate::compose::{Cluster, docker, inspect};
-use crate::visitors::Visits;
 
 const SHIPPED: &str = include_str!("../../docker-compose.yml");
 
@@ -111,10 +110,7 @@ fn the_app_can_count_and_nothing_else() {
     }
 
     assert_eq!(cluster.visit(), 2);
-    let app = |arguments: &[&str]| {
-        let exec = ["exec", "-T", "app", "/app/pageviews"];
-        cluster.compose(&[&exec[..], arguments].concat())
-    };
+    let app = |arguments: &[&str]| cluster.pageviews(arguments);
     assert_eq!(app(&["set", "/", "10"]), "/: 2 -> 10\n");
     assert_eq!(app(&["get", "/"]), "10\n");
     assert_eq!(app(&["export"]), "page,views\n/,10\n");
@@ -188,7 +184,7 @@ fn an_existing_cluster_gets_the_roles_while_visitors_come() {
     // As a trigger of a later version would be.
     cluster.query("CREATE FUNCTION note() RETURNS int LANGUAGE sql AS 'SELECT 1'");
 
-    let visits = Visits::during(&cluster, 4, |visits| {
+    let visits = cluster.visited_by(4, |visits| {
         eventually("visits", || visits.acknowledged() > 20);
         fs::write(&file, SHIPPED).unwrap();
         cluster.compose(&["up", "-d"]);

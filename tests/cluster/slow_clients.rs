@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::caddy::{Front, published};
-use crate::client::{Authority, Client, Http1, connect};
+use crate::client::{Authority, connect};
 use crate::common::eventually;
 use crate::compose::docker;
 use crate::http2;
+use crate::visitors::{Client, Http1};
 
 /// The Caddyfile says 5 s, and Go gives a client of HTTP/2 10 s for its first bytes. The rest is
 /// for a busy machine.

@@ -1,4 +1,7 @@
-//! Visitors that keep coming, and the account of their visits.
+//! Visitors that keep coming, and the account of their visits: shared by the suites that start
+//! containers.
+
+mod client;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -10,10 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Http1, connect};
+pub use self::client::{Client, Http1, request};
 use crate::common::answer::number;
 use crate::common::connection::Answer;
-use crate::compose::Cluster;
 
 /// How long a visitor waits after a refusal. Without a pause, the visitors of a stopped cluster
 /// would keep all processors busy.
@@ -23,8 +25,16 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 pub struct Visits {
     begun: Instant,
     attempted: AtomicI64,
-    acknowledged: Mutex<Vec<i64>>,
+    acknowledged: Mutex<Vec<Acknowledged>>,
     refused: Mutex<Vec<Refused>>,
+}
+
+/// A visit with a number.
+struct Acknowledged {
+    number: i64,
+    /// The time from the first visit to the end of this one.
+    at: Duration,
+    took: Duration,
 }
 
 /// A visit without a number. It is kept in detail, since a race may not happen again.
@@ -75,14 +85,8 @@ impl fmt::Display for Refused {
 }
 
 impl Visits {
-    /// Lets this many visitors come through Caddy while `meanwhile` runs.
-    pub fn during(cluster: &Cluster, visitors: usize, meanwhile: impl FnOnce(&Self)) -> Self {
-        let plain = |_| Ok(Box::new(Http1::new(connect(cluster.http_port)?)) as Box<_>);
-        Self::over(visitors, plain, meanwhile)
-    }
-
-    /// The same with connections of other kinds: visitor number n opens them by `open(n)`. A
-    /// visitor keeps a connection as long as it lasts.
+    /// Lets this many visitors come while `meanwhile` runs. Visitor number n opens connections by
+    /// `open(n)`, and keeps one as long as it lasts.
     pub fn over(
         visitors: usize,
         open: impl Fn(usize) -> io::Result<Box<dyn Client>> + Sync,
@@ -128,7 +132,9 @@ impl Visits {
                     *kept = (!answer.closes).then_some(connection);
                     match number(&answer.body).filter(|_| answer.status == 200) {
                         Some(number) => {
-                            self.acknowledged.lock().unwrap().push(number);
+                            let (at, took) = (self.begun.elapsed(), self.begun.elapsed() - at);
+                            let visit = Acknowledged { number, at, took };
+                            self.acknowledged.lock().unwrap().push(visit);
                             return true;
                         }
                         None => Refusal::Answered(answer),
@@ -151,6 +157,36 @@ impl Visits {
         self.acknowledged.lock().unwrap().len()
     }
 
+    /// How long the visits waited that have a number, at most, and for how long nobody got one.
+    pub fn longest(&self) -> (Duration, Duration) {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        let took = acknowledged.iter().map(|visit| visit.took).max();
+        let mut ends: Vec<_> = acknowledged.iter().map(|visit| visit.at).collect();
+        ends.sort_unstable();
+        let gap = ends.windows(2).map(|pair| pair[1] - pair[0]).max();
+        (took.unwrap_or_default(), gap.unwrap_or_default())
+    }
+
+    /// The numbers that visitors saw.
+    pub fn numbers(&self) -> HashSet<i64> {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        acknowledged.iter().map(|visit| visit.number).collect()
+    }
+
+    /// How many of the visits may be counted.
+    pub fn may_count(&self) -> RangeInclusive<i64> {
+        let refused = self.refused.lock().unwrap();
+        let uncounted = refused.iter().filter(|visit| visit.why.is_uncounted());
+        let attempted = self.attempted.load(Ordering::SeqCst);
+        self.acknowledged() as i64..=attempted - uncounted.count() as i64
+    }
+
+    /// When the visits without a number began, and how long each of them took.
+    pub fn failures(&self) -> Vec<(Duration, Duration)> {
+        let refused = self.refused.lock().unwrap();
+        refused.iter().map(|visit| (visit.at, visit.took)).collect()
+    }
+
     /// The visits so far without a number, one line each.
     pub fn refused(&self) -> Vec<String> {
         let refused = self.refused.lock().unwrap();
@@ -161,24 +197,19 @@ impl Visits {
     /// that was surely refused does not count as an attempt. `moved` is how far the count moved
     /// meanwhile, `others` how many visits somebody else made.
     pub fn add_up(&self, moved: i64, others: RangeInclusive<i64>) {
-        let acknowledged = self.acknowledged.lock().unwrap();
-        let attempted = self.attempted.load(Ordering::SeqCst);
-        let distinct: HashSet<_> = acknowledged.iter().collect();
+        let (acknowledged, may_count) = (self.acknowledged(), self.may_count());
         let mut kinds = BTreeMap::<_, i64>::new();
-        let mut uncounted = 0;
         for refused in self.refused.lock().unwrap().iter() {
             *kinds.entry(refused.why.kind()).or_default() += 1;
-            uncounted += i64::from(refused.why.is_uncounted());
         }
         println!(
-            "acknowledged {}, counted {moved} with {others:?} others, attempted {attempted}; \
-             refused {kinds:?}, of these {uncounted} surely not counted",
-            acknowledged.len()
+            "counted {moved} with {others:?} others, and these may be {may_count:?}; \
+             refused {kinds:?}"
         );
-        assert!(!acknowledged.is_empty());
-        assert_eq!(distinct.len(), acknowledged.len(), "no number twice");
-        assert!(acknowledged.len() as i64 + others.start() <= moved);
-        assert!(moved <= attempted - uncounted + others.end());
+        assert!(acknowledged > 0);
+        assert_eq!(self.numbers().len(), acknowledged, "no number twice");
+        assert!(may_count.start() + others.start() <= moved);
+        assert!(moved <= may_count.end() + others.end());
     }
 }
 
