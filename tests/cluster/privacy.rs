@@ -161,7 +161,11 @@ fn break_streams(cluster: &Cluster, visitor: &Visitor) {
 fn no_log_holds_anything_of_a_visitor() {
     let limit = format!("{{streams_per_client={STREAMS}}}");
     let pages = r#"["readme", "blog/*"]"#;
-    let cluster = Cluster::up(&[("ROCKET_PAGES", pages), ("ROCKET_LIVE", &limit)]);
+    let cluster = Cluster::up(&[
+        ("ROCKET_PAGES", pages),
+        ("ROCKET_LIVE", &limit),
+        ("ROCKET_LIMIT", "1000000"),
+    ]);
     let visitor = Visitor::of(&cluster);
     errors(&visitor);
     unfinished(&visitor);

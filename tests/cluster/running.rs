@@ -3,7 +3,6 @@
 use crate::SOON;
 use crate::common::{eventually, header};
 use crate::compose::{Cluster, inspect};
-use crate::visitors::Visits;
 
 #[test]
 #[ignore = "needs Docker"]
@@ -25,6 +24,7 @@ fn up_from_nothing_it_counts_and_check_passes() {
         "/healthz",
         "/readyz",
         "/metrics",
+        "/startupz",
         "/configz",
         "/up",
         "/favicon.ico",
@@ -42,10 +42,61 @@ fn up_from_nothing_it_counts_and_check_passes() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn head_answers_what_get_would() {
+    let cluster = Cluster::up(&[
+        ("ROCKET_PAGES", r#"["readme"]"#),
+        ("ROCKET_OVERVIEW", "true"),
+    ]);
+    cluster.pageviews(&["set", "readme", "1000"]);
+    for path in [
+        "/",
+        "/badge/readme.svg",
+        "/badge/other.svg",
+        "/api",
+        "/api/pages/readme",
+        "/api/pages?page=readme",
+        "/pages/readme",
+        "/pages",
+        "/count.js",
+        "/page.js",
+        "/style.css",
+        "/icon.svg",
+        "/robots.txt",
+        "/metrics",
+        "/nothing",
+    ] {
+        let ask = |method, coding| {
+            let request = minreq::Request::new(method, cluster.url(path));
+            let request = request.with_header("Accept-Encoding", coding);
+            let answer = request.with_timeout(20).send().unwrap();
+            let kind = header(&answer, "content-type");
+            let form = ["content-encoding", "content-length"].map(|name| header(&answer, name));
+            ((answer.status_code, kind), form)
+        };
+        for coding in ["identity", "gzip", "zstd", "gzip, zstd"] {
+            let (expected, [coded, length]) = ask(minreq::Method::Get, coding);
+            let (head, [head_coded, head_length]) = ask(minreq::Method::Head, coding);
+            assert_eq!(head, expected, "{path} as {coding}");
+            // A header may be missing, but what it says has to be true.
+            assert!(head_coded.is_none() || head_coded == coded, "{path}");
+            if path == "/" {
+                // The number of each view, and a chart that is drawn again each second.
+                assert_eq!(head_coded, coded);
+                assert!(head_length.is_some());
+            } else {
+                let is_known = head_length.is_none() && coding != "identity";
+                assert!(is_known || head_length == length, "{path} as {coding}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn scaled_up_and_down_under_load_it_stays_exact() {
     let cluster = Cluster::up(&[]);
     let before = cluster.visit();
-    let visits = Visits::during(&cluster, 4, |visits| {
+    let visits = cluster.visited_by(4, |visits| {
         for replicas in [3, 1] {
             println!("{replicas} replicas wanted at {:.3?}", visits.elapsed());
             cluster.compose(&["up", "-d", "--scale", &format!("app={replicas}")]);

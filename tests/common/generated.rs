@@ -1,19 +1,22 @@
 //! Ten thousand random requests. Each answer is well-formed and repeats nothing of its request, and
 //! says how often its page was counted.
 
+mod badges;
 mod requests;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
-use pageviews::number::{compact, thousands};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use rocket::serde::json::{self, Value};
-use roxmltree::{Document, Node};
+use rocket_dyn_templates::minijinja::HtmlEscape;
+use roxmltree::Document;
 
-use self::requests::{Request, STYLES, request};
+use self::badges::Shapes;
+use self::requests::{Request, request};
+use super::answer;
 use super::connection::{Answer, Connection};
 
 const CASES: u32 = 10_000;
@@ -44,42 +47,21 @@ const HEADERS: [&str; 22] = [
     "x-frame-options",
 ];
 
-/// The elements of a picture and their attributes, without texts and values.
-fn shape(picture: &Document<'_>) -> Vec<String> {
-    let named = |node: Node<'_, '_>| {
-        let attributes: Vec<_> = node
-            .attributes()
-            .map(|attribute| attribute.name())
-            .collect();
-        format!(
-            "{:?} {:?} {attributes:?}",
-            node.node_type(),
-            node.tag_name()
-        )
-    };
-    picture
-        .descendants()
-        .filter(|node| !node.is_text())
-        .map(named)
-        .collect()
-}
-
 /// What the answers so far say about the target.
 struct Known<'a> {
     target: &'a Target<'a>,
     counts: BTreeMap<String, i64>,
-    /// The shapes that badges of each style have, without a label (`true`) and with one.
-    shapes: BTreeMap<(&'static str, bool), HashSet<Vec<String>>>,
+    badges: Shapes,
     problems: HashSet<String>,
 }
 
 impl<'a> Known<'a> {
-    /// Nothing is known yet.
-    fn of(target: &'a Target<'a>) -> Self {
+    /// Nothing is known yet but how badges look.
+    fn of(target: &'a Target<'a>, badges: Shapes) -> Self {
         Self {
             target,
             counts: BTreeMap::new(),
-            shapes: BTreeMap::new(),
+            badges,
             problems: HashSet::new(),
         }
     }
@@ -157,7 +139,16 @@ impl<'a> Known<'a> {
             let known = self.viewed(&page, counted);
             prop_assert_eq!(views.as_i64(), Some(known));
         } else if target.starts_with("/badge/") && *method == "GET" {
-            self.badge(request, body)?;
+            let counted = i64::from(request.asks("count").as_deref() != Some("no"));
+            let number = self.viewed(&request.page("/badge/", ".svg").unwrap(), counted);
+            self.badges.check(request, number, body)?;
+        } else if target.starts_with("/pages/") && *method == "GET" {
+            let page = request.page("/pages/", "").unwrap();
+            let known = self.viewed(&page, 0);
+            prop_assert_eq!(answer::number(body), Some(known));
+            let heading = answer::heading(body).unwrap();
+            let named = format!("<code>{}</code>", HtmlEscape(&page));
+            prop_assert!(heading.ends_with(&named), "{heading:?}");
         }
         Ok(())
     }
@@ -167,48 +158,6 @@ impl<'a> Known<'a> {
         let known = self.counts.entry(page.into()).or_default();
         *known += counted;
         *known
-    }
-
-    fn badge(&mut self, request: &Request, body: &str) -> TestCaseResult {
-        let counted = i64::from(request.asks("count").as_deref() != Some("no"));
-        let number = self.viewed(&request.page("/badge/", ".svg").unwrap(), counted);
-        let value = match request.asks("format").as_deref() {
-            Some("compact") => compact(number),
-            _ => thousands(number),
-        };
-        let style = request.asks("style").unwrap_or("flat".into());
-        let style = STYLES.iter().find(|known| **known == style).unwrap();
-        let label = &*request.asks("label").unwrap_or("views".into());
-        let mut letters = label.chars();
-        let (label, value) = &match (*style, letters.next()) {
-            ("for-the-badge", _) => (label.to_uppercase(), value.to_uppercase()),
-            ("social", Some(first)) => {
-                let first = first.to_uppercase().collect::<String>();
-                (first + letters.as_str(), value)
-            }
-            _ => (label.into(), value),
-        };
-        let (label, value) = (label.as_str(), value.as_str());
-        let (name, texts) = match label {
-            "" => (value.into(), vec![value]),
-            _ => (format!("{label}: {value}"), vec![label, value]),
-        };
-        let picture = Document::parse(body).map_err(|problem| fail(problem, body))?;
-        let said = |element: &str| -> Vec<_> {
-            let elements = picture
-                .descendants()
-                .filter(|node| node.has_tag_name(element));
-            elements.map(|node| node.text().unwrap_or("")).collect()
-        };
-        // Each text stands there up to three times, for its shadow.
-        let mut shown = said("text");
-        shown.retain(|text| !text.is_empty());
-        shown.dedup();
-        prop_assert_eq!(shown, texts);
-        prop_assert_eq!(said("title"), [&name]);
-        prop_assert_eq!(picture.root_element().attribute("aria-label"), Some(&*name));
-        prop_assert!(self.shapes[&(*style, label.is_empty())].contains(&shape(&picture)));
-        Ok(())
     }
 }
 
@@ -229,25 +178,7 @@ pub struct Target<'a> {
 /// Asks `target`. Returns how many views of each page its answers have acknowledged.
 pub fn ask(target: &Target<'_>) -> BTreeMap<String, i64> {
     let mut connection = Connection::to(target.address);
-    let mut known = Known::of(target);
-    for style in STYLES {
-        for label in ["views", ""] {
-            // Text is dark or white, as its background needs it.
-            for colors in [
-                "",
-                "&color=white",
-                "&labelColor=white",
-                "&color=white&labelColor=white",
-            ] {
-                let query = format!("count=no&style={style}&label={label}{colors}");
-                let badge = Request::get(format!("/badge/readme.svg?{query}"));
-                let badge = connection.ask(&badge.bytes()).unwrap();
-                let picture = Document::parse(&badge.body).unwrap();
-                let shapes = known.shapes.entry((style, label.is_empty())).or_default();
-                shapes.insert(shape(&picture));
-            }
-        }
-    }
+    let known = Known::of(target, Shapes::known(&mut connection));
     let (connection, known) = (RefCell::new(connection), RefCell::new(known));
     let config = ProptestConfig {
         cases: CASES,

@@ -7,7 +7,7 @@ use rocket::futures::future::join_all;
 use rocket::tokio;
 
 use crate::common::{eventually, signal};
-use crate::support::engine::{PageName, engine};
+use crate::support::engine::{PageName, engine, patient_engine};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::visitors::Visitors;
 use crate::support::{self, eventually_async, soon};
@@ -81,7 +81,7 @@ async fn a_server_killed_20_times_under_load_loses_nothing() {
 async fn killed(times: usize) {
     let server = Arc::new(PrivatePostgres::ephemeral().unwrap());
     let url = server.url("pageviews");
-    let visitors = Visitors::start(&[engine(&url).await], 32);
+    let visitors = Visitors::start(&[patient_engine(&url).await], 32);
     for _ in 0..times {
         visitors.go_on(500).await;
         let server = server.clone();

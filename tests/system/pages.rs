@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket::tokio::join;
 
 use crate::common::answer::{heading, number, value};
 use crate::support::{self, eventually_async};
@@ -240,31 +240,23 @@ async fn the_overview_names_a_hundred_pages_and_sums_up_all() {
 async fn many_visitors_of_the_overview_ask_the_database_once_and_none_waits_for_long() {
     let url = support::database().await;
     let client = client_with(&url, true, &["*"]).await;
-    let locked = support::lock_pages(&url).await;
+    let locked = support::lock(&url, "pages").await;
     let ask = async |path: &'static str| {
         let begun = Instant::now();
         let answer = client.get(path).dispatch().await;
         assert!(begun.elapsed() < Duration::from_secs(10), "it hangs");
         answer.status().code
     };
-    let watch = async {
-        support::until_locked(&url, 2).await;
-        support::asking(&url, "%OVER ()%").await
-    };
-    let (first, second, third, fourth, asking) = join!(
-        ask("/pages"),
-        ask("/pages?by=today"),
-        ask("/pages"),
-        ask("/pages?by=today"),
-        watch
-    );
+    let paths = ["/pages", "/pages?by=today", "/pages", "/pages?by=today"];
+    let asks = join_all(paths.map(ask));
+    let (answers, most) = support::most_asking(&url, "%OVER ()%", asks).await;
     // One statement for each order.
-    assert_eq!(asking, 2);
+    assert_eq!(most, 2);
     // Too much to do, which is no reason to take this replica for broken.
-    assert_eq!([first, second, third, fourth], [429; 4]);
+    assert_eq!(answers, [429; 4]);
     drop(locked);
     eventually_async("the overview", async || ask("/pages").await == 200).await;
-    let locked = support::lock_pages(&url).await;
+    let locked = support::lock(&url, "pages").await;
     assert_eq!(ask("/pages").await, 200, "without the database");
     drop(locked);
 }

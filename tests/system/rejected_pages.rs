@@ -1,6 +1,5 @@
 //! A page that the database cannot count costs no visit of another page.
 
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use rocket::futures::future::join_all;
 use rocket::tokio::{self, time};
 
 use crate::support::engine::{
-    CountError, Counter, Limits, PageName, engine, engine_with, hold, release,
+    CountError, Counter, PageName, engine, hold, patient_engine, release,
 };
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::visitors::Visitors;
@@ -112,7 +111,7 @@ async fn one_locked_page_among_2000_is_found_in_time() {
 #[rocket::async_test]
 async fn a_row_that_is_released_in_time_costs_no_visit() {
     let url = support::database().await;
-    let views = engine(&url).await;
+    let views = patient_engine(&url).await;
     let holder = hold(&url, "a").await;
     let visitors = Visitors::start(std::slice::from_ref(&views), 16);
     // The first batch waits for the lock. This view comes after it, when the page was found.
@@ -126,7 +125,7 @@ async fn a_row_that_is_released_in_time_costs_no_visit() {
 async fn a_batch_that_is_lost_and_then_rejected_counts_once() {
     let url = support::database().await;
     let proxy = Proxy::to(&url).await;
-    let views = engine(&proxy.url).await;
+    let views = patient_engine(&proxy.url).await;
     let mut counted = 0;
     for (cut, long) in Cut::ALL
         .into_iter()
@@ -159,11 +158,7 @@ async fn a_batch_that_is_lost_and_then_rejected_counts_once() {
 #[rocket::async_test]
 async fn a_batch_too_large_for_its_time_limit_is_halved() {
     let url = support::database().await;
-    let limits = Limits {
-        deadline: NonZeroU16::new(25).unwrap(),
-        ..Limits::default()
-    };
-    let views = engine_with(limits, &url).await;
+    let views = patient_engine(&url).await;
     // 400 pages take 4 s, and a statement may take 2.5 s.
     sqlx::raw_sql(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -233,28 +228,49 @@ async fn a_database_that_rejects_everything_is_failing_until_it_counts_again() {
     assert_eq!(views.readiness().last_known(), Ok(()));
 }
 
-/// Three replicas, one page, and commits that take longer than a page is sought.
+/// The commit of another replica may take longer than a locked page is waited for otherwise.
 #[rocket::async_test]
-async fn slow_commits_of_other_replicas_do_not_make_a_page_bad() {
+async fn after_a_slow_commit_a_locked_page_is_waited_for_longer() {
     let url = support::database().await;
-    let replicas = join_all([engine(&url), engine(&url), engine(&url)]).await;
+    let views = patient_engine(&url).await;
+    let mut admin = support::connect(&url).await;
     // A deferred trigger runs in the commit.
-    sqlx::raw_sql(
+    let slow = sqlx::raw_sql(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+            BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;
          CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON writers
             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()",
-    )
-    .execute(&mut support::connect(&url).await)
-    .await
-    .unwrap();
-    let visitors = Visitors::start(&replicas, 12);
-    visitors.go_on(24).await;
+    );
+    slow.execute(&mut admin).await.unwrap();
+    assert_eq!(views.count("a".parse().unwrap()).await, Ok(1));
     let holder = hold(&url, "a").await;
-    // The first batch of each replica waits for the lock in vain.
-    let held = Instant::now();
-    eventually_async("rejections", async || held.elapsed().as_secs() >= 3).await;
+    let visit = tokio::spawn({
+        let views = views.clone();
+        async move { views.count("a".parse().unwrap()).await }
+    });
+    // For how long which transaction has waited for the lock.
+    let mut waiting = async || -> Option<(String, f64)> {
+        let waiting = "SELECT xact_start::text,
+            date_part('epoch', clock_timestamp() - xact_start) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = sqlx::query_as(waiting).fetch_optional(&mut admin);
+        waiting.await.unwrap()
+    };
+    let mut first = None;
+    eventually_async("the first attempt waits", async || {
+        first = waiting().await;
+        first.is_some()
+    })
+    .await;
+    let (first, _) = first.unwrap();
+    eventually_async(
+        "the second attempt waits for as long as a commit",
+        async || {
+            let waiting = waiting().await;
+            waiting.is_some_and(|(attempt, seconds)| attempt != first && seconds >= 0.5)
+        },
+    )
+    .await;
     release(holder).await;
-    visitors.go_on(120).await;
-    assert_eq!(visitors.add_up(&url).await, 0);
+    assert_eq!(soon("the visit", visit).await.unwrap(), Ok(2));
 }

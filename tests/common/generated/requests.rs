@@ -162,7 +162,12 @@ pub fn request() -> impl Strategy<Value = Request> {
     const METHODS: [&str; 8] = [
         "GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "OPTIONS",
     ];
-    const PLACES: [(&str, &str); 3] = [("/badge/", ".svg"), ("/api/pages/", ""), ("/live/", "")];
+    const PLACES: [(&str, &str); 4] = [
+        ("/badge/", ".svg"),
+        ("/api/pages/", ""),
+        ("/pages/", ""),
+        ("/live/", ""),
+    ];
     let named = (
         select(&METHODS[..]),
         select(&PLACES[..]),

@@ -1,5 +1,6 @@
 //! The engine that counts, without the web server around it.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 pub use pageviews::config::{Counting, Limits};
@@ -14,6 +15,15 @@ use super::eventually_async;
 /// A replica's engine, which is ready and uses the database at `url`.
 pub async fn engine(url: &str) -> Arc<Counter> {
     engine_with(Limits::default(), url).await
+}
+
+/// The same engine, whose visitors wait long enough for a slow database, or a slow machine.
+pub async fn patient_engine(url: &str) -> Arc<Counter> {
+    let limits = Limits {
+        deadline: const { NonZeroU16::new(25).unwrap() },
+        ..Limits::default()
+    };
+    engine_with(limits, url).await
 }
 
 /// The same engine with these limits.
