@@ -98,14 +98,13 @@ fn only_caddy_is_published_and_the_database_has_one_neighbour() {
             &container["NetworkSettings"]["Networks"][cluster.full_name(network)]["IPAddress"];
         found.as_str().unwrap().to_string()
     };
-    let connects = |from: &str, ip: &str, port: u16| {
-        let network = cluster.full_name(from);
+    let connects = |network: &str, ip: &str, port: u16| {
         let dial = format!("timeout 3 bash -c '</dev/tcp/{ip}/{port}'");
         let run = [
             "run",
             "--rm",
             "--network",
-            &network,
+            network,
             "--entrypoint",
             "sh",
             "postgres:18",
@@ -119,36 +118,33 @@ fn only_caddy_is_published_and_the_database_has_one_neighbour() {
             .status
             .success()
     };
+    // When Docker makes a network, as for other tests, it takes the rule away for a moment that
+    // separates all networks. So one refusal of three is a refusal.
+    let reaches = |from: &str, ip: &str, port: u16| (0..3).all(|_| connects(from, ip, port));
+    let (back, front, outside) = (
+        cluster.full_name("back"),
+        cluster.full_name("front"),
+        cluster.full_name("outside"),
+    );
     let (db, app, web) = (
         address("db", "back"),
         address("app", "front"),
         address("web", "front"),
     );
     // Both ports answer in the right network, so a refusal below is a refusal.
-    assert!(connects("back", &db, 5432));
-    assert!(connects("front", &app, 8000));
-    for network in ["front", "outside"] {
-        assert!(!connects(network, &db, 5432), "the database from {network}");
+    assert!(connects(&back, &db, 5432));
+    assert!(connects(&front, &app, 8000));
+    // `bridge` is Docker's default network.
+    for network in [&front, &outside, "bridge"] {
+        assert!(!reaches(network, &db, 5432), "the database from {network}");
     }
-    assert!(!connects("outside", &app, 8000), "the app from outside");
+    for network in [&outside, "bridge"] {
+        assert!(!reaches(network, &app, 8000), "the app from {network}");
+    }
     assert!(
-        !connects("front", &web, 2019),
+        !reaches(&front, &web, 2019),
         "Caddy's admin API from another container"
     );
-    // A container in Docker's default network reaches neither.
-    let strange = ["run", "--rm", "--entrypoint", "sh", "postgres:18", "-c"];
-    for (ip, port) in [(&db, 5432), (&app, 8000)] {
-        let dial = format!("timeout 3 bash -c '</dev/tcp/{ip}/{port}'");
-        assert!(
-            !Command::new("docker")
-                .args(strange)
-                .arg(dial)
-                .output()
-                .unwrap()
-                .status
-                .success()
-        );
-    }
 }
 
 #[test]
