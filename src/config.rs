@@ -6,6 +6,7 @@
 mod counting;
 mod database;
 mod error;
+mod hosts;
 mod limits;
 mod parameters;
 mod tls;

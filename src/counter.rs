@@ -27,7 +27,6 @@ use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{spawn, time};
-use sqlx::PgPool;
 
 pub use self::engine::Engine;
 use self::engine::Waiting;
@@ -37,7 +36,7 @@ pub use self::followers::TooManyFollowers;
 use self::overview::{Order, Overview};
 use self::totals::Count;
 use crate::config::{self, Config, Counting, Limits};
-use crate::database::{self, ConnectionMonitor, Readiness};
+use crate::database::{self, ConnectionMonitor, Db, Pool, Readiness};
 use crate::metrics::Metrics;
 use crate::page::PageName;
 use crate::recent::Recent;
@@ -48,6 +47,10 @@ const PATTERN_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How old the overview may be. To read it takes the database 0.2 s for 100,000 pages.
 const OVERVIEW_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// How much sooner than its deadline a view is refused while the database is away. So whoever comes
+/// after a visitor who waited in vain does not wait too.
+const WAIT_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long the database may take to tell what is only a metric.
 const GAUGE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -66,8 +69,8 @@ impl Counter {
     /// A counter, and the engine that has to run for it.
     pub fn new(limits: Limits, counting: Counting, metrics: Arc<Metrics>) -> (Self, Engine) {
         let (queue, waiting) = mpsc::channel(limits.queue.get().into());
-        let (monitor, readiness) = ConnectionMonitor::new();
         let deadline = Duration::from_secs(limits.deadline.get().into());
+        let (monitor, readiness) = ConnectionMonitor::new(deadline.saturating_sub(WAIT_MARGIN));
         (
             Self {
                 queue,
@@ -122,7 +125,7 @@ impl Counter {
 
     /// How full the server's queue of notifications is, from 0 to 1, asked over a connection of
     /// `pool`. `None` if the database does not answer soon.
-    pub async fn notification_queue_usage(&self, pool: &PgPool) -> Option<f64> {
+    pub async fn notification_queue_usage(&self, pool: &Pool) -> Option<f64> {
         self.readiness.last_known().ok()?;
         let usage = database::query(pool, GAUGE_TIMEOUT, ledger::notification_queue_usage);
         usage.await.ok()
@@ -142,11 +145,14 @@ pub fn stage(config: &Config, database: &config::Database, metrics: Arc<Metrics>
                 let counting = engine.run(database.clone(), rocket.shutdown());
                 spawn(end_if_it_fails(counting, failed, rocket.shutdown()));
                 spawn(warnings::warn_of_counts(
-                    readiness,
+                    readiness.clone(),
                     database.clone(),
                     allowed,
                 ));
-                spawn(async move { follow.run(&database).await });
+                if let Some(db) = rocket.state::<Db>() {
+                    spawn(database::follow((**db).clone(), readiness.clone()));
+                }
+                spawn(async move { follow.run(&database, &readiness).await });
             })
         });
         rocket

@@ -2,6 +2,7 @@
 
 mod error;
 mod grants;
+mod hosts;
 mod listener;
 mod migrations;
 mod pool;
@@ -13,6 +14,8 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 
 pub use self::error::{Error, within};
+pub use self::hosts::follow;
+use self::hosts::{ensure_commits, first};
 pub use self::listener::Listener;
 pub use self::migrations::remedy;
 pub use self::pool::{Db, Pool, close, query, stage};
@@ -24,8 +27,8 @@ use crate::config;
 /// How long the migrations may take.
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Connects, and applies the migrations that are missing. A statement may take up to
-/// `statement_timeout`; zero is no limit.
+/// Connects to the host that takes writes, and applies the migrations that are missing. A statement
+/// may take up to `statement_timeout`; zero is no limit.
 ///
 /// # Errors
 /// The database cannot be reached or used, or a migration failed.
@@ -33,20 +36,42 @@ pub async fn connect(
     database: &config::Database,
     statement_timeout: Duration,
 ) -> Result<(PgConnection, Server), Error> {
-    let options = session(&database.connect, statement_timeout);
+    let open = |host| connect_to(database, host, statement_timeout);
+    first(database, open).await
+}
+
+async fn connect_to(
+    database: &config::Database,
+    host: usize,
+    statement_timeout: Duration,
+) -> Result<(PgConnection, Server), Error> {
     let open = async {
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = open(database, host, statement_timeout).await?;
+        let server = inspect(database, host, &mut connection).await?;
         let missing = migrations::missing(&mut connection).await?;
-        Ok::<_, sqlx::Error>((connection, missing))
+        Ok::<_, Error>((connection, server, missing))
     };
     let opened = within(CONNECT_TIMEOUT, open).await;
-    let (mut connection, missing) = opened.map_err(Error::or_pooler)?;
+    let (connection, server, missing) = opened.map_err(Error::or_pooler)?;
     if !missing.is_empty() {
-        let mut migrating = connect_to_migrate(database).await?;
+        let mut migrating = connect_to_migrate(database, host).await?;
         within(MIGRATE_TIMEOUT, migrations::apply(&mut migrating)).await?;
     }
-    let server = within(CONNECT_TIMEOUT, inspect(database, &mut connection)).await?;
     Ok((connection, server))
+}
+
+/// Connects to the host at this position. If there are several, it must be the one that commits.
+async fn open(
+    database: &config::Database,
+    host: usize,
+    statement_timeout: Duration,
+) -> Result<PgConnection, Error> {
+    let options = session(&database.hosts[host], statement_timeout);
+    let mut connection = PgConnection::connect_with(&options).await?;
+    if database.hosts.len() > 1 {
+        ensure_commits(&mut connection).await?;
+    }
+    Ok(connection)
 }
 
 /// Applies the migrations that are missing, and returns their numbers and names. `app` is a role
@@ -55,7 +80,7 @@ pub async fn connect(
 /// # Errors
 /// The database cannot be reached or used, a migration failed, or there is no such role.
 pub async fn migrate(database: &config::Database, app: Option<&str>) -> Result<Vec<String>, Error> {
-    let mut connection = connect_to_migrate(database).await?;
+    let mut connection = first(database, |host| connect_to_migrate(database, host)).await?;
     within(MIGRATE_TIMEOUT, async {
         if let Some(role) = app {
             grants::on_new_tables(&mut connection, role).await?;
@@ -71,17 +96,23 @@ pub async fn migrate(database: &config::Database, app: Option<&str>) -> Result<V
 }
 
 /// Connects for statements that may take long.
-async fn connect_to_migrate(database: &config::Database) -> Result<PgConnection, Error> {
-    let options = session(&database.connect, MIGRATE_TIMEOUT);
-    within(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await
+async fn connect_to_migrate(
+    database: &config::Database,
+    host: usize,
+) -> Result<PgConnection, Error> {
+    within(CONNECT_TIMEOUT, open(database, host, MIGRATE_TIMEOUT)).await
 }
 
-/// Connects to hear the notifications on `channel`.
+/// Connects to the host at this position, to hear the notifications on `channel`.
 ///
 /// # Errors
 /// The database cannot be reached.
-pub async fn listen(database: &config::Database, channel: &str) -> Result<Listener, Error> {
-    let options = session(&database.connect, CONNECT_TIMEOUT);
+pub async fn listen(
+    database: &config::Database,
+    host: usize,
+    channel: &str,
+) -> Result<Listener, Error> {
+    let options = session(&database.hosts[host], CONNECT_TIMEOUT);
     within(CONNECT_TIMEOUT, Listener::connect(options, channel)).await
 }
 
@@ -103,9 +134,11 @@ pub async fn set_lock_timeout(
 /// Says which database answers, and makes sure that what it commits survives a crash.
 async fn inspect(
     database: &config::Database,
+    host: usize,
     connection: &mut PgConnection,
 ) -> Result<Server, Error> {
-    // A commit waits for the disk at least, whatever the role or the database says.
+    // A commit waits for the disk, and for the standbys that the server has, whatever the role or
+    // the database says.
     let server = sqlx::query_as(
         "SELECT current_database()::text,
             split_part(current_setting('server_version'), ' ', 1),
@@ -113,7 +146,7 @@ async fn inspect(
                 SELECT name FROM unnest(ARRAY['fsync', 'full_page_writes']) AS name
                 WHERE current_setting(name) = 'off'
             ),
-            CASE current_setting('synchronous_commit') WHEN 'off' THEN
+            CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN
                 set_config('synchronous_commit', 'on', false)
             END",
     );
@@ -124,6 +157,10 @@ async fn inspect(
             "{setting} is off on the server, so a crash can lose views that were counted; turn it \
              on, or set databases.pageviews.require_durability = false"
         ))),
-        _ => Ok(Server { name, version }),
+        _ => Ok(Server {
+            name,
+            version,
+            host,
+        }),
     }
 }

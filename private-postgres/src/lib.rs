@@ -74,6 +74,25 @@ impl PrivatePostgres {
         Self::start(programs, data, scratch, None)
     }
 
+    /// A standby of this server: another one that holds the same, and follows each change.
+    ///
+    /// # Errors
+    /// The server cannot run.
+    pub fn standby(&self) -> Result<Self, Error> {
+        let user = User::current()?;
+        let scratch = scratch()?;
+        let data = scratch.path().join("data");
+        let programs = Programs::find(user, &self.data, folders())?;
+        user.give(scratch.path())?;
+        programs.copy(self.scratch.path(), scratch.path())?;
+        Self::start(programs, data, scratch, None)
+    }
+
+    /// The folder of its socket, which a URL may name as a host.
+    pub fn socket(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// The folder of its data.
     pub fn data(&self) -> &Path {
         &self.data

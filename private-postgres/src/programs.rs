@@ -70,6 +70,21 @@ impl Programs {
         Ok(())
     }
 
+    /// Copies the server whose socket is in `of` to the folder `data` in `to`. A server there is a
+    /// standby of the first.
+    pub(super) fn copy(&self, of: &Path, to: &Path) -> Result<(), Error> {
+        // The folder may have links to the three programs that are always needed, and no others.
+        let postgres = fs::canonicalize(self.folder.join("postgres"));
+        let postgres = postgres.map_err(|cause| Error::Folder(self.folder.clone(), cause))?;
+        let mut copy = self.user.command(postgres.with_file_name("pg_basebackup"));
+        run(copy
+            .current_dir(to)
+            .args(["--pgdata=data", "--write-recovery-conf", "--no-sync"])
+            .args(["--checkpoint=fast", "--username=pageviews"])
+            .arg("--host")
+            .arg(of))
+    }
+
     pub(super) fn start(&self, data: &Path, socket: &Path) -> Result<(), Error> {
         let options = format!(
             "-c listen_addresses='' -c unix_socket_permissions=0700 \

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 use super::error::Error;
+use super::hosts;
 use super::parameters::{Parameters, URL};
 use super::tls;
 
@@ -19,8 +20,9 @@ pub const KEY: &str = "databases.pageviews";
 /// The database and its pool of connections.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// The server, the user with the password, and the name of the database.
-    pub connect: PgConnectOptions,
+    /// The servers, one at least, each with the user, the password and the name of the database.
+    /// One of them takes writes, and it may be another one later.
+    pub hosts: Vec<PgConnectOptions>,
     /// Whether somebody on the way to the server could read and change what they say, without the
     /// owner's consent.
     pub is_exposed: bool,
@@ -51,14 +53,16 @@ impl Database {
             .join(Serialized::default("idle_timeout", 60))
             .extract()
             .map_err(|error| Error::from_figment(&error, prefix))?;
-        let (connect, is_exposed) = parse_url(figment, &pool.url)?;
-        let connect = match read_password(figment, prefix)? {
+        let (hosts, is_exposed) = parse_url(figment, &pool.url)?;
+        let password = read_password(figment, prefix)?;
+        let with_password = |host: PgConnectOptions| match &password {
             // Not as a part of the URL: a password may contain any character.
-            Some(password) => connect.password(&password),
-            None => connect,
+            Some(password) => host.password(password),
+            None => host,
         };
+        let complete = |host| with_password(host).application_name("pageviews");
         Ok(Self {
-            connect: connect.application_name("pageviews"),
+            hosts: hosts.into_iter().map(complete).collect(),
             is_exposed,
             require_durability: read_require_durability(figment, prefix)?,
             min_connections: pool.min_connections.unwrap_or(0),
@@ -70,7 +74,7 @@ impl Database {
 }
 
 /// What the URL says, and [`Database::is_exposed`].
-fn parse_url(figment: &Figment, url: &str) -> Result<(PgConnectOptions, bool), Error> {
+fn parse_url(figment: &Figment, url: &str) -> Result<(Vec<PgConnectOptions>, bool), Error> {
     let wrong = |problem: &str| {
         Error::new(URL, problem)
             .with_metadata(figment.find_metadata("url"))
@@ -82,14 +86,36 @@ fn parse_url(figment: &Figment, url: &str) -> Result<(PgConnectOptions, bool), E
     {
         return Err(wrong("not the URL of a PostgreSQL database"));
     }
-    let url: Url = url
-        .parse()
-        .map_err(|error: url::ParseError| wrong(&error.to_string()))?;
-    let parameters = Parameters::read(figment, &url)?;
-    let connect = PgConnectOptions::from_url(&url).map_err(|_| wrong("not a valid URL"))?;
-    // The host of an IPv6 URL has brackets, which neither the resolver nor TLS understands.
-    let host = connect.get_host().trim_matches(['[', ']']).to_string();
-    tls::apply(connect.host(&host), &parameters)
+    let urls = hosts::split(url)
+        .iter()
+        .map(|url| url.parse())
+        .collect::<Result<Vec<Url>, _>>()
+        .map_err(|error| wrong(&error.to_string()))?;
+    if urls.iter().any(|url| url.path().contains('@')) {
+        return Err(wrong("an @ after the host").with_remedy(
+            "write a / in the password as %2F, and an @ in the name of the database as %40",
+        ));
+    }
+    // The part after the hosts is the same in all of them.
+    let parameters = Parameters::read(figment, &urls[0])?;
+    hosts::check(&urls, &parameters)?;
+    let mut servers = Vec::new();
+    let mut is_exposed = false;
+    for url in &urls {
+        let options = PgConnectOptions::from_url(&hosts::without_target(url))
+            .map_err(|_| wrong("not a valid URL"))?;
+        // The host of an IPv6 URL has brackets, which neither the resolver nor TLS understands.
+        let host = options.get_host().trim_matches(['[', ']']).to_string();
+        let socket = options.get_socket().map(|path| path.to_string_lossy());
+        if host.contains(',') || socket.is_some_and(|path| path.contains(',')) {
+            let problem = "several hosts in PGHOST or in the parameter host";
+            return Err(parameters.error(problem, hosts::REMEDY));
+        }
+        let (options, is_host_exposed) = tls::apply(options.host(&host), &parameters)?;
+        servers.push(options);
+        is_exposed |= is_host_exposed;
+    }
+    Ok((servers, is_exposed))
 }
 
 fn read_require_durability(figment: &Figment, prefix: &str) -> Result<bool, Error> {

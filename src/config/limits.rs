@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Seconds that a view may wait, such as while the database restarts.
+    /// Seconds that a view may wait, such as while the database restarts or another one takes over.
     pub deadline: NonZeroU16,
     /// Views that may wait. One more is refused at once.
     pub queue: NonZeroU16,

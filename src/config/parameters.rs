@@ -16,8 +16,14 @@ use super::error::Error;
 /// The setting that holds the URL.
 pub const URL: &str = "databases.pageviews.url";
 
-/// The parameters that sqlx reads, by PostgreSQL's name and then by sqlx' other names.
-const KNOWN: [&[&str]; 13] = [
+/// The parameter that says which one of several hosts is meant.
+pub const TARGET: &str = "target_session_attrs";
+
+/// Its values that ask for what this program does: it looks for the host that takes writes.
+const TARGETS: [&str; 3] = ["any", "primary", "read-write"];
+
+/// The parameters that are read, by PostgreSQL's name and then by sqlx' other names.
+const KNOWN: [&[&str]; 14] = [
     &["application_name"],
     &["dbname"],
     &["host"],
@@ -30,6 +36,7 @@ const KNOWN: [&[&str]; 13] = [
     &["sslmode", "ssl-mode"],
     &["sslrootcert", "ssl-root-cert", "ssl-ca"],
     &["statement-cache-capacity"],
+    &[TARGET],
     &["user"],
 ];
 
@@ -48,6 +55,13 @@ pub struct Parameter {
     pub value: String,
     /// The variable that it comes from, unless that is the URL.
     variable: Option<&'static str>,
+}
+
+impl Parameter {
+    /// Whether the URL sets it.
+    pub fn is_in_url(&self) -> bool {
+        self.variable.is_none()
+    }
 }
 
 /// All parameters that are set.
@@ -105,11 +119,19 @@ impl<'f> Parameters<'f> {
 
     /// The error that `parameter` is wrong: `remedy` says what it should be.
     pub fn wrong(&self, parameter: &Parameter, problem: &str, remedy: &str) -> Error {
-        let error = Error::new(URL, problem).with_remedy(remedy);
         match parameter.variable {
-            Some(variable) => error.with_origin(format!("environment variable {variable}")),
-            None => error.with_metadata(self.metadata),
+            Some(variable) => Error::new(URL, problem)
+                .with_remedy(remedy)
+                .with_origin(format!("environment variable {variable}")),
+            None => self.error(problem, remedy),
         }
+    }
+
+    /// The error that the URL is wrong: `remedy` says what it should be.
+    pub fn error(&self, problem: &str, remedy: &str) -> Error {
+        Error::new(URL, problem)
+            .with_remedy(remedy)
+            .with_metadata(self.metadata)
     }
 
     fn add(&mut self, parameter: Parameter) -> Result<(), Error> {
@@ -120,6 +142,10 @@ impl<'f> Parameters<'f> {
             "sslmode" => (
                 value.parse::<PgSslMode>().is_ok(),
                 "disable, prefer, require, verify-ca or verify-full",
+            ),
+            TARGET => (
+                TARGETS.contains(&value.as_str()),
+                "read-write, because a counter has to write",
             ),
             "statement-cache-capacity" => (value.parse::<usize>().is_ok(), "a whole number"),
             _ => (true, ""),

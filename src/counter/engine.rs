@@ -34,6 +34,9 @@ const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// After this time without a confirmed batch, rejections are an outage.
 const OUTAGE_AFTER: Duration = Duration::from_secs(5);
 
+/// How long the engine does nothing before it checks its connection.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How long it takes at least from one line of log about rejected pages to the next.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -141,6 +144,15 @@ impl Engine {
                 }
                 () = time::sleep_until(self.retry_at.into()), if self.outbox.postponed() > 0 => {
                     self.outbox.retry();
+                }
+                // The server may be lost, or no primary any more. Without a visit nothing else
+                // would notice, and reads would go on with it.
+                () = time::sleep(CHECK_INTERVAL) => {
+                    let begun = Instant::now();
+                    if let Err(error) = writer.check().await {
+                        self.monitor.failed(begun, &error);
+                        return Err(error);
+                    }
                 }
                 () = &mut stop, if !self.is_stopping => {
                     self.is_stopping = true;

@@ -4,7 +4,6 @@
 //! queue: it reads the newest total when it is ready for one, so a slow reader delays nobody.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use rocket::tokio::{pin, select, time};
 use super::followers::{Follower, Followers, TooManyFollowers};
 use super::{ledger, totals};
 use crate::config::{self, LiveLimits};
-use crate::database::{self, Listener, within};
+use crate::database::{self, Listener, Readiness, within};
 use crate::page::PageName;
 
 /// How often the totals are read although nothing was notified, since a connection may break
@@ -75,15 +74,26 @@ impl Feed {
         Ok((pages.into_iter().map(follow).collect(), follower))
     }
 
-    /// Keeps the totals up to date for as long as there are followers. Without any, nobody
-    /// listens, and the database need not notify.
-    pub async fn run(&self, database: &config::Database) -> Infallible {
+    /// Keeps the totals up to date for as long as there are followers, and until the engine ends.
+    /// Without followers nobody listens, and the database need not notify.
+    pub async fn run(&self, database: &config::Database, readiness: &Readiness) {
         loop {
             if self.followed().is_empty() {
                 self.page_added.notified().await;
             }
+            let Some(server) = readiness.until_usable().await else {
+                return;
+            };
+            let listened = select! {
+                listened = self.listen(database, server.host) => listened,
+                // A server that was the primary may stay silent for ever.
+                replaced = readiness.until_replaced(&server) => match replaced {
+                    Some(_) => Ok(()),
+                    None => return,
+                },
+            };
             // The engine logs an outage. This only tries again.
-            if let Err(error) = self.listen(database).await {
+            if let Err(error) = listened {
                 log::debug!("live totals pause: {error}");
                 time::sleep(RETRY_INTERVAL).await;
             }
@@ -91,8 +101,12 @@ impl Feed {
     }
 
     /// Returns when the last follower has left.
-    async fn listen(&self, database: &config::Database) -> Result<(), database::Error> {
-        let mut listener = database::listen(database, ledger::CHANNEL).await?;
+    async fn listen(
+        &self,
+        database: &config::Database,
+        host: usize,
+    ) -> Result<(), database::Error> {
+        let mut listener = database::listen(database, host, ledger::CHANNEL).await?;
         within(
             QUERY_TIMEOUT,
             ledger::announce(listener.connection().await?),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::tokio::time;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::history::{self, History, Unlisted};
 use super::overview::{self, Order, Overview};
 use super::totals::{self, Count};
 use super::{Counter, ReadError};
-use crate::database;
+use crate::database::{self, Pool};
 use crate::page::{AllowedPages, PageName, Selection};
 
 /// How long the database may take to answer a question about past views.
@@ -23,7 +23,7 @@ impl Counter {
     ///
     /// # Errors
     /// The database cannot be used, or has too much to do.
-    pub async fn history(&self, pool: &PgPool, page: &PageName) -> Result<History, ReadError> {
+    pub async fn history(&self, pool: &Pool, page: &PageName) -> Result<History, ReadError> {
         let read = async |database: &mut PgConnection| history::read(database, page).await;
         self.read(pool, read).await
     }
@@ -32,7 +32,7 @@ impl Counter {
     ///
     /// # Errors
     /// The database cannot be used, or has too much to do.
-    pub async fn views(&self, pool: &PgPool, page: &PageName) -> Result<i64, ReadError> {
+    pub async fn views(&self, pool: &Pool, page: &PageName) -> Result<i64, ReadError> {
         let counts = self.counts(pool, &[page.as_str()]).await?;
         Ok(counts.get(page.as_str()).map_or(0, |count| count.views))
     }
@@ -43,7 +43,7 @@ impl Counter {
     /// The database cannot be used, or has too much to do.
     pub async fn counts(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         pages: &[&str],
     ) -> Result<BTreeMap<String, Count>, ReadError> {
         if pages.is_empty() {
@@ -60,7 +60,7 @@ impl Counter {
     /// The database cannot be used, or has too much to do.
     pub async fn pattern_count(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         pattern: &str,
         pages: Selection,
     ) -> Result<Count, ReadError> {
@@ -82,7 +82,7 @@ impl Counter {
     /// The database cannot be used, or has too much to do.
     pub async fn overview(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         pages: Selection,
         order: Order,
     ) -> Result<Arc<Overview>, ReadError> {
@@ -117,7 +117,7 @@ impl Counter {
     /// The database cannot be used, or has too much to do.
     pub async fn unlisted(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         allowed: &AllowedPages,
     ) -> Result<Unlisted, ReadError> {
         let read = async |database: &mut PgConnection| history::unlisted(database, allowed).await;
@@ -126,7 +126,7 @@ impl Counter {
 
     async fn read<T>(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         read: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, ReadError> {
         self.readiness.wait().await?;
@@ -145,7 +145,7 @@ impl Counter {
 
 /// Reads past views over a connection of `pool`.
 async fn ask<T>(
-    pool: &PgPool,
+    pool: &Pool,
     read: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Result<T, database::Error> {
     let read = database::query(pool, READ_TIMEOUT, read).await;

@@ -17,7 +17,7 @@ pub async fn warn_of_counts(
     database: config::Database,
     allowed: AllowedPages,
 ) {
-    if !readiness.until_usable().await {
+    if readiness.until_usable().await.is_none() {
         return;
     }
     let look = async {

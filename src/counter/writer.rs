@@ -104,6 +104,15 @@ impl Writer {
         Ok((writer, server))
     }
 
+    /// Makes sure that the database still takes writes, and that the standbys get them.
+    ///
+    /// # Errors
+    /// The connection is of no use any more.
+    pub async fn check(&mut self) -> Result<(), database::Error> {
+        let settle = ledger::settle(&mut self.connection, self.id, 0);
+        within(STATEMENT_TIMEOUT, settle).await.map(drop)
+    }
+
     /// Adds a batch. It is safe to send a batch again under its number, until its outcome is known.
     ///
     /// # Errors

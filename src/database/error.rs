@@ -16,6 +16,12 @@ pub enum Error {
     /// A setting, of this program or of the server, is of no use. The text says how to mend it.
     #[error("{0}")]
     Misconfigured(String),
+    /// The server takes no writes.
+    #[error("it takes no writes, as a standby or by its setting default_transaction_read_only")]
+    ReadOnly,
+    /// None of several hosts can be used, each for a reason of its own.
+    #[error("{}", list(.0))]
+    Hosts(Vec<Error>),
     /// A migration failed.
     #[error(transparent)]
     Migration(#[from] MigrateError),
@@ -24,7 +30,22 @@ pub enum Error {
     Sqlx(#[from] sqlx::Error),
 }
 
+/// The reasons of all hosts. Their names are settings, so each is told by its position.
+fn list(errors: &[Error]) -> String {
+    let of_host = |(position, error)| format!("host {}: {error}", position + 1);
+    let each: Vec<_> = errors.iter().enumerate().map(of_host).collect();
+    each.join("; ")
+}
+
 impl Error {
+    /// Why none of the hosts can be used, by the reasons of each.
+    pub(super) fn of_hosts(mut errors: Vec<Error>) -> Self {
+        match errors.len() {
+            1 => errors.remove(0),
+            _ => Self::Hosts(errors),
+        }
+    }
+
     /// The same error, or how to mend the connection pooler that causes it.
     pub(super) fn or_pooler(self) -> Self {
         let Some(reported) = self.reported() else {
@@ -68,6 +89,7 @@ impl Error {
     fn reported(&self) -> Option<&dyn DatabaseError> {
         match self {
             Self::Sqlx(error) => error.as_database_error(),
+            Self::Hosts(errors) => errors.iter().find_map(Self::reported),
             _ => None,
         }
     }

@@ -54,6 +54,9 @@ pub async fn apply(connection: &mut PgConnection) -> Result<(), MigrateError> {
 
 /// What to do about `error`, if it means that the role may not migrate.
 pub fn remedy(error: &Error) -> Option<&'static str> {
+    if let Error::Hosts(errors) = error {
+        return errors.iter().find_map(remedy);
+    }
     let Error::Migration(MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) =
         error
     else {

@@ -1,5 +1,6 @@
 //! The pool of connections that all requests share.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use figment::Figment;
@@ -30,35 +31,71 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Db(Pool);
 
 /// A pool of sqlx 0.9 for rocket_db_pools, whose own driver pins sqlx 0.7 (RUSTSEC-2024-0363).
-pub struct Pool(PgPool);
-
-impl std::ops::Deref for Pool {
-    type Target = PgPool;
-
-    fn deref(&self) -> &PgPool {
-        &self.0
-    }
+#[derive(Clone)]
+pub struct Pool {
+    settings: Arc<config::Database>,
+    /// The connections to the host that takes writes, as far as that is known.
+    current: Arc<RwLock<PgPool>>,
 }
 
 impl From<&config::Database> for Pool {
-    /// Connects when a connection is first needed: an eager pool would end the program when the
-    /// database is late, and hide the cause behind "pool timed out".
     fn from(settings: &config::Database) -> Self {
-        let options = PgPoolOptions::new()
-            .min_connections(settings.min_connections)
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.connect_timeout)
-            .idle_timeout(settings.idle_timeout)
-            // sqlx's own test has no time limit.
-            .test_before_acquire(false)
-            .before_acquire(|connection, _| {
-                Box::pin(async {
-                    let ping = time::timeout(PING_TIMEOUT, connection.ping()).await;
-                    Ok(matches!(ping, Ok(Ok(()))))
-                })
-            });
-        Self(options.connect_lazy_with(session(&settings.connect, STATEMENT_TIMEOUT)))
+        Self {
+            settings: Arc::new(settings.clone()),
+            current: Arc::new(RwLock::new(pool(settings, 0))),
+        }
     }
+}
+
+impl Pool {
+    /// Replaces the connections by others to the host at this position. Those that are in use are
+    /// closed when they come back.
+    pub(super) async fn renew(&self, host: usize) {
+        let moved = pool(&self.settings, host);
+        let old = std::mem::replace(
+            &mut *self.current.write().unwrap_or_else(PoisonError::into_inner),
+            moved,
+        );
+        close_in_time(&old).await;
+    }
+
+    /// How many connections are open, how many of these nothing uses, and how many may be open.
+    pub fn connections(&self) -> (u32, usize, u32) {
+        let pool = self.current();
+        (pool.size(), pool.num_idle(), self.settings.max_connections)
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        match self.current().acquire().await {
+            // The pool was renewed meanwhile.
+            Err(sqlx::Error::PoolClosed) => self.current().acquire().await,
+            acquired => acquired,
+        }
+    }
+
+    fn current(&self) -> PgPool {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+}
+
+/// Connects when a connection is first needed: an eager pool would end the program when the
+/// database is late, and hide the cause behind "pool timed out".
+fn pool(settings: &config::Database, host: usize) -> PgPool {
+    PgPoolOptions::new()
+        .min_connections(settings.min_connections)
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.connect_timeout)
+        .idle_timeout(settings.idle_timeout)
+        // sqlx's own test has no time limit.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async {
+                let ping = time::timeout(PING_TIMEOUT, connection.ping()).await;
+                Ok(matches!(ping, Ok(Ok(()))))
+            })
+        })
+        .connect_lazy_with(session(&settings.hosts[host], STATEMENT_TIMEOUT))
 }
 
 #[rocket::async_trait]
@@ -75,7 +112,7 @@ impl rocket_db_pools::Pool for Pool {
     }
 
     async fn get(&self) -> Result<Self::Connection, Self::Error> {
-        self.0.acquire().await.map_err(rocket_db_pools::Error::Get)
+        self.acquire().await.map_err(rocket_db_pools::Error::Get)
     }
 
     /// Does nothing: the fairing of `Db::init` would close the pool while requests in flight still
@@ -89,9 +126,14 @@ pub fn stage(settings: &config::Database) -> AdHoc {
     AdHoc::on_ignite("Database", |rocket| async { rocket.manage(db) })
 }
 
-/// Closes the pool. Waits for its connections for a bounded time: the server may be gone.
+/// Closes the pool.
 pub async fn close(db: &Db) {
-    let _ = time::timeout(CLOSE_TIMEOUT, db.0.close()).await;
+    close_in_time(&db.current()).await;
+}
+
+/// Waits for the connections of `pool` for a bounded time: the server may be gone.
+async fn close_in_time(pool: &PgPool) {
+    let _ = time::timeout(CLOSE_TIMEOUT, pool.close()).await;
 }
 
 /// Lets `ask` use a connection of `pool` for at most `limit`, with the wait for the connection.
@@ -100,7 +142,7 @@ pub async fn close(db: &Db) {
 /// # Errors
 /// The database did not answer, or answered with an error.
 pub async fn query<T>(
-    pool: &PgPool,
+    pool: &Pool,
     limit: Duration,
     ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Result<T, Error> {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rocket::tokio::sync::watch;
 use rocket::tokio::time;
 use serde::Serialize;
-use sqlx::{Connection, PgPool};
+use sqlx::Connection;
 
 use super::error::Error;
 use super::migrations::remedy;
-use super::pool::query;
+use super::pool::{Pool, query};
 
 /// How long [`Readiness::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,9 +21,6 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// database is answered within 3 s.
 const FIRST_CONNECTION_TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// How long a lost database is worth waiting for: about as long as a restart takes.
-const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The database that answers.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Server {
@@ -31,6 +28,9 @@ pub struct Server {
     pub name: String,
     /// The version of PostgreSQL, such as `18.1`.
     pub version: String,
+    /// The position of its host among those that are configured.
+    #[serde(skip)]
+    pub host: usize,
 }
 
 /// Why the database cannot be used now. As text, one word.
@@ -51,6 +51,9 @@ pub enum NotReady {
     /// A migration failed.
     #[error("migrating")]
     Migrating,
+    /// It takes no writes.
+    #[error("read-only")]
+    ReadOnly,
     /// A setting of this program or of the server is wrong.
     #[error("misconfigured")]
     Misconfigured,
@@ -70,6 +73,8 @@ impl From<&Error> for NotReady {
         let sqlx = match error {
             Error::Timeout(_) | Error::Sqlx(sqlx::Error::PoolTimedOut) => return Self::Slow,
             Error::Misconfigured(_) => return Self::Misconfigured,
+            Error::ReadOnly => return Self::ReadOnly,
+            Error::Hosts(errors) => return Self::of_hosts(errors),
             Error::Migration(_) => return Self::Migrating,
             Error::Sqlx(sqlx) if is_about_tls(sqlx) => return Self::Untrusted,
             Error::Sqlx(sqlx) => sqlx,
@@ -81,9 +86,24 @@ impl From<&Error> for NotReady {
                 Some(code) if code.starts_with("28") || code == "3D000" => Self::Denied,
                 // Class 57P: the server starts or stops.
                 Some(code) if code.starts_with("57P") => Self::Unreachable,
+                Some("25006") => Self::ReadOnly,
                 _ => Self::Failing,
             },
         }
+    }
+}
+
+impl NotReady {
+    /// What is worth telling if no host can be used: a fault that somebody has to mend, or that the
+    /// hosts which answer take no writes.
+    fn of_hosts(errors: &[Error]) -> Self {
+        let rank = |reason: &Self| match reason {
+            Self::Unreachable | Self::Slow => 0,
+            Self::ReadOnly => 1,
+            _ => 2,
+        };
+        let reasons = errors.iter().map(Self::from);
+        reasons.max_by_key(rank).unwrap_or(Self::Unreachable)
     }
 }
 
@@ -108,7 +128,11 @@ enum State {
 
 /// Whether the database can be used. Cheap to clone.
 #[derive(Clone)]
-pub struct Readiness(watch::Receiver<State>);
+pub struct Readiness {
+    state: watch::Receiver<State>,
+    /// How long a lost database is worth waiting for.
+    patience: Duration,
+}
 
 impl Readiness {
     /// The database, if it is usable or was until a moment ago, so that a request may wait for it.
@@ -116,11 +140,9 @@ impl Readiness {
     /// # Errors
     /// Why it is not worth waiting for.
     pub fn current(&self) -> Result<Arc<Server>, NotReady> {
-        match &*self.0.borrow() {
+        match &*self.state.borrow() {
             State::Usable(server) => Ok(server.clone()),
-            State::Lost(server, since, _) if since.elapsed() < RESTART_TIMEOUT => {
-                Ok(server.clone())
-            }
+            State::Lost(server, since, _) if since.elapsed() < self.patience => Ok(server.clone()),
             State::Lost(_, _, reason) | State::Unusable(reason) => Err(*reason),
         }
     }
@@ -133,7 +155,7 @@ impl Readiness {
     pub async fn wait(&self) -> Result<Arc<Server>, NotReady> {
         if let Err(NotReady::Starting) = self.current() {
             let started = |state: &State| !matches!(state, State::Unusable(NotReady::Starting));
-            let mut state = self.0.clone();
+            let mut state = self.state.clone();
             let first = time::timeout(FIRST_CONNECTION_TIMEOUT, state.wait_for(started));
             // Boxed, so that every request's future need not have room for it.
             let _ = Box::pin(first).await;
@@ -141,13 +163,26 @@ impl Readiness {
         self.current()
     }
 
-    /// Waits until the database is usable, without a bound. `false` if the engine ends before.
-    pub async fn until_usable(&self) -> bool {
-        self.0
-            .clone()
-            .wait_for(|state| matches!(state, State::Usable(_)))
-            .await
-            .is_ok()
+    /// Waits until the database is usable, without a bound. `None` if the engine ends before.
+    pub async fn until_usable(&self) -> Option<Arc<Server>> {
+        self.until(|_| true).await
+    }
+
+    /// Waits until the engine has connected again after it used `server`, which may be another
+    /// server then. `None` if the engine ends before.
+    pub async fn until_replaced(&self, server: &Arc<Server>) -> Option<Arc<Server>> {
+        self.until(|usable| !Arc::ptr_eq(usable, server)).await
+    }
+
+    async fn until(&self, is_it: impl Fn(&Arc<Server>) -> bool) -> Option<Arc<Server>> {
+        let mut states = self.state.clone();
+        let is_it = |state: &State| matches!(state, State::Usable(server) if is_it(server));
+        let server = match &*states.wait_for(is_it).await.ok()? {
+            State::Usable(server) => server.clone(),
+            State::Lost(..) | State::Unusable(_) => return None,
+        };
+        // It does not look whether the engine has ended if the last state is the right one.
+        states.has_changed().ok().map(|_| server)
     }
 
     /// What the engine reported last.
@@ -156,10 +191,25 @@ impl Readiness {
     /// Why the database cannot be used, or that the engine has ended.
     pub fn last_known(&self) -> Result<(), NotReady> {
         // The engine holds the sender: the channel is closed when the engine ended or panicked.
-        self.0.has_changed().map_err(|_| NotReady::Stopped)?;
-        match &*self.0.borrow() {
+        self.state.has_changed().map_err(|_| NotReady::Stopped)?;
+        match &*self.state.borrow() {
             State::Usable(_) => Ok(()),
             State::Lost(_, _, reason) | State::Unusable(reason) => Err(*reason),
+        }
+    }
+
+    /// Whether the database was usable at any time since the program started.
+    ///
+    /// # Errors
+    /// Why it never was, or that the engine has ended.
+    pub fn since_start(&self) -> Result<(), NotReady> {
+        match self.last_known() {
+            Ok(()) => Ok(()),
+            Err(NotReady::Stopped) => Err(NotReady::Stopped),
+            Err(reason) => match &*self.state.borrow() {
+                State::Usable(_) | State::Lost(..) => Ok(()),
+                State::Unusable(_) => Err(reason),
+            },
         }
     }
 
@@ -167,7 +217,7 @@ impl Readiness {
     ///
     /// # Errors
     /// Why it cannot be used, within a second or so.
-    pub async fn ping(&self, pool: &PgPool) -> Result<(), NotReady> {
+    pub async fn ping(&self, pool: &Pool) -> Result<(), NotReady> {
         self.last_known()?;
         let ping = query(pool, PING_TIMEOUT, async |connection| {
             connection.ping().await
@@ -184,10 +234,15 @@ pub struct ConnectionMonitor {
 }
 
 impl ConnectionMonitor {
-    /// A monitor of a database of which nothing is known yet, and the view of its readers.
-    pub fn new() -> (Self, Readiness) {
-        let (state, readiness) = watch::channel(State::Unusable(NotReady::Starting));
-        (Self { state, failures: 0 }, Readiness(readiness))
+    /// A monitor of a database of which nothing is known yet, and the view of its readers. A lost
+    /// database is worth waiting for `patience`.
+    pub fn new(patience: Duration) -> (Self, Readiness) {
+        let (sender, state) = watch::channel(State::Unusable(NotReady::Starting));
+        let monitor = Self {
+            state: sender,
+            failures: 0,
+        };
+        (monitor, Readiness { state, patience })
     }
 
     /// Reports that what began at `since` failed.
@@ -212,7 +267,7 @@ impl ConnectionMonitor {
             0 => log::Level::Info,
             _ => log::Level::Warn,
         };
-        let Server { name, version } = &*server;
+        let Server { name, version, .. } = &*server;
         log::log!(level, "database {name} is ready (PostgreSQL {version})");
         self.failures = 0;
         self.state.send_replace(State::Usable(server));

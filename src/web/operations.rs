@@ -30,6 +30,16 @@ async fn readyz(counter: &State<Counter>, db: &Db) -> (Status, String) {
     }
 }
 
+/// Startup: the replica was ready once. For an orchestrator that ends whatever is not healthy: it
+/// needs to know that a new version works, and a restart would not mend a lost database.
+#[get("/startupz")]
+fn startupz(counter: &State<Counter>) -> (Status, String) {
+    match counter.readiness().since_start() {
+        Ok(()) => (Status::Ok, "started\n".into()),
+        Err(reason) => (Status::ServiceUnavailable, format!("{reason}\n")),
+    }
+}
+
 /// Which pages a replica counts.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 pub struct Pages {
@@ -62,13 +72,14 @@ async fn metrics(
 ) -> Result<(ContentType, String), Status> {
     let (queue, queue_limit) = counter.queue();
     let (live_streams, live_streams_limit) = feed.followers();
+    let (pool_open, pool_idle, pool_limit) = db.connections();
     let now = Gauges {
         queue,
         queue_limit,
         database_ready: counter.readiness().last_known().is_ok(),
-        pool_open: db.size(),
-        pool_idle: db.num_idle(),
-        pool_limit: db.options().get_max_connections(),
+        pool_open,
+        pool_idle,
+        pool_limit,
         notification_queue: counter.notification_queue_usage(db).await,
         live_streams,
         live_streams_limit,
@@ -81,9 +92,9 @@ async fn metrics(
     Ok((ContentType::new("text", "plain").with_params(format), text))
 }
 
-/// Serves `/healthz`, `/readyz`, `/configz` and `/metrics`.
+/// Serves `/healthz`, `/readyz`, `/startupz`, `/configz` and `/metrics`.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("Operations", |rocket| async {
-        rocket.mount("/", routes![healthz, readyz, configz, metrics])
+        rocket.mount("/", routes![healthz, readyz, startupz, configz, metrics])
     })
 }

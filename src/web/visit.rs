@@ -9,7 +9,6 @@ use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::request::{FromRequest, Outcome, Request};
 use rocket::tokio::task::spawn_blocking;
-use sqlx::PgPool;
 
 use self::bots::{is_bot, is_image_proxy};
 use self::limit::Limiter;
@@ -17,6 +16,7 @@ use super::error::Error;
 use crate::client::Client;
 use crate::config::{Bots, Web};
 use crate::counter::Counter;
+use crate::database::Pool;
 use crate::metrics::Metrics;
 use crate::page::PageName;
 
@@ -107,7 +107,7 @@ impl Visit<'_> {
         &self,
         page: PageName,
         counter: &Counter,
-        pool: &PgPool,
+        pool: &Pool,
     ) -> Result<Count, Error> {
         match self.uncounted() {
             None => Ok(Count::View(counter.count(page).await?)),
@@ -129,7 +129,7 @@ impl Visit<'_> {
         &self,
         page: &PageName,
         counter: &Counter,
-        pool: &PgPool,
+        pool: &Pool,
     ) -> Result<Count, Error> {
         let views = counter.views(pool, page).await?;
         Ok(match self.is_speculative || self.is_bot() {

@@ -4,12 +4,13 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use crate::client::{connect, request, reset};
+use crate::client::{connect, reset};
 use crate::common::answer::heading;
 use crate::common::{eventually, header};
 use crate::compose::Cluster;
-use crate::visitors::{PAUSE, Visits, finally_stop};
+use crate::visitors::{PAUSE, Visits, finally_stop, request};
 
 const VISITORS: usize = 64;
 
@@ -59,7 +60,7 @@ fn three_replicas_with_each_part_killed_twice_account_for_every_view() {
     let cluster = Cluster::up(&[("APP_REPLICAS", "3"), ("ROCKET_PAGES", r#"["x"]"#)]);
     let before = cluster.visit();
     let mut resets = 0;
-    let visits = Visits::during(&cluster, VISITORS, |visits| {
+    let visits = cluster.visited_by(VISITORS, |visits| {
         eventually("load", || visits.acknowledged() > VISITORS);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -72,6 +73,34 @@ fn three_replicas_with_each_part_killed_twice_account_for_every_view() {
     let reset = cluster.total("x");
     println!("{resets} requests were reset, and {reset} of these were counted");
     assert!(0 < reset && reset <= resets);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn visits_wait_through_a_long_outage_if_the_owner_wants() {
+    let patient = [
+        ("ROCKET_VIEWS", "{deadline=30}"),
+        ("APP_TIMEOUT", "35s"),
+        ("APP_REPLICAS", "2"),
+    ];
+    let cluster = Cluster::up(&patient);
+    let before = cluster.visit();
+    let visits = cluster.visited_by(32, |visits| {
+        eventually("load", || visits.acknowledged() > 100);
+        cluster.compose(&["stop", "db"]);
+        let stopped = visits.elapsed();
+        // Longer than the defaults let the app and Caddy wait.
+        let end = stopped + Duration::from_secs(17);
+        eventually("a long outage", || visits.elapsed() > end);
+        cluster.compose(&["start", "db"]);
+        let so_far = visits.acknowledged();
+        eventually("visits are counted again", || {
+            visits.acknowledged() > so_far + 100
+        });
+        println!("counted again after {:.1?}", visits.elapsed() - stopped);
+    });
+    assert_eq!(visits.refused(), Vec::<String>::new());
+    visits.add_up(cluster.visit() - 1 - before, 0..=0);
 }
 
 #[test]

@@ -78,7 +78,24 @@ fn database_url_wins_over_rocket_databases_which_wins_over_the_file() {
 #[test]
 fn the_host_of_an_ipv6_url_has_no_brackets() {
     let config = support::config("postgres://app@[::1]:5433/x");
-    assert_eq!(config.database().unwrap().connect.get_host(), "::1");
+    assert_eq!(config.database().unwrap().hosts[0].get_host(), "::1");
+}
+
+#[test]
+fn a_url_may_have_several_hosts() {
+    for (authority, expected) in [
+        ("h1,h2,h3", vec![("h1", 5432), ("h2", 5432), ("h3", 5432)]),
+        ("app:a%2C%40b@h1:1,h2", vec![("h1", 1), ("h2", 5432)]),
+        ("app@[::1]:1,[::2]", vec![("::1", 1), ("::2", 5432)]),
+    ] {
+        for parameters in ["", "?target_session_attrs=read-write&sslmode=disable"] {
+            let config = support::config(&format!("postgresql://{authority}/x{parameters}"));
+            let hosts = &config.database().unwrap().hosts;
+            let found = hosts.iter().map(|host| (host.get_host(), host.get_port()));
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+            assert!(hosts.iter().all(|host| host.get_database() == Some("x")));
+        }
+    }
 }
 
 #[test]

@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use pageviews::database;
 use private_postgres::PrivatePostgres;
-use sqlx::PgConnection;
 
 use crate::common::eventually;
 use crate::support::tls::TlsServer;
 use crate::support::{self, App, deployed, wait};
 
-async fn setting(connection: &mut PgConnection, name: &str) -> String {
-    let setting = sqlx::query_scalar("SELECT current_setting($1)").bind(name);
-    setting.fetch_one(connection).await.unwrap()
-}
-
 #[rocket::async_test]
-async fn a_commit_waits_for_the_disk_whatever_the_database_says() {
+async fn a_commit_waits_for_the_disk_and_the_standbys_whatever_the_database_says() {
     let url = support::database().await;
-    for (of_database, used) in [("off", "on"), ("remote_apply", "remote_apply")] {
+    for (of_database, used) in [
+        ("off", "on"),
+        ("local", "on"),
+        ("remote_apply", "remote_apply"),
+    ] {
         let alter = format!(
             "DO $$ BEGIN EXECUTE format(
                 'ALTER DATABASE %I SET synchronous_commit = {of_database}', current_database()
@@ -29,11 +27,17 @@ async fn a_commit_waits_for_the_disk_whatever_the_database_says() {
             .await
             .unwrap();
         let mut plain = support::connect(&url).await;
-        assert_eq!(setting(&mut plain, "synchronous_commit").await, of_database);
+        assert_eq!(
+            support::setting(&mut plain, "synchronous_commit").await,
+            of_database
+        );
         let config = support::config(&url);
         let connect = database::connect(config.database().unwrap(), Duration::from_secs(5));
         let (mut connection, _) = connect.await.unwrap();
-        assert_eq!(setting(&mut connection, "synchronous_commit").await, used);
+        assert_eq!(
+            support::setting(&mut connection, "synchronous_commit").await,
+            used
+        );
     }
 }
 
@@ -53,7 +57,7 @@ fn a_server_that_may_lose_commits_is_refused_in_prod() {
             reload.execute(&mut admin).await.unwrap();
         });
         eventually("the setting", || {
-            wait(async { setting(&mut support::connect(&url).await, name).await == "off" })
+            wait(async { support::setting(&mut support::connect(&url).await, name).await == "off" })
         });
         let app = App::start(&mut deployed(&url));
         eventually("the reason", || {
@@ -103,7 +107,7 @@ fn the_server_gives_up_on_clients_that_vanish_but_not_on_a_slow_export() {
             let (mut connection, _) = connect.await.unwrap();
             let mut settings = Vec::new();
             for name in names {
-                settings.push(setting(&mut connection, name).await);
+                settings.push(support::setting(&mut connection, name).await);
             }
             settings
         });

@@ -6,6 +6,7 @@ use pageviews::page::PageName;
 
 use rocket::futures::future::join_all;
 use rocket_db_pools::Database;
+use rocket_db_pools::Pool as _;
 
 use crate::common::answer::value;
 use crate::support;
@@ -99,7 +100,8 @@ async fn without_its_history_the_page_still_counts() {
     let client = support::client(&url).await;
     // Reading the history finds no free connection. Counting has a connection of its own.
     let db = Db::fetch(client.rocket()).unwrap();
-    let all = (0..db.options().get_max_connections()).map(|_| db.acquire());
+    let (_, _, limit) = db.connections();
+    let all = (0..limit).map(|_| db.get());
     let held = support::soon("all connections", join_all(all)).await;
     assert!(held.iter().all(Result::is_ok));
     let html = support::page(&client).await;

@@ -31,6 +31,7 @@ mod durability;
 mod error_pages;
 mod exactly_once;
 mod export;
+mod failover;
 mod generated_requests;
 mod history;
 mod home;

@@ -39,9 +39,12 @@ fn the_program_starts_without_its_database_and_becomes_ready_with_it() {
     server.stop().unwrap();
     let app = App::on(server.url("pageviews"));
     is_refused(&app, WITHOUT);
-    assert_eq!(app.get("/readyz").as_str().unwrap(), "unreachable\n");
+    for path in ["/readyz", "/startupz"] {
+        assert_eq!(app.get(path).as_str().unwrap(), "unreachable\n");
+    }
     server.restart().unwrap();
     app.wait_ready();
+    assert_eq!(app.get("/startupz").status_code, 200);
     assert_eq!(app.visit(), 1);
 }
 
@@ -96,8 +99,7 @@ fn the_first_visitor_does_not_wait_for_a_database_that_hangs() {
 #[test]
 fn a_visit_waits_while_the_database_restarts() {
     let server = PrivatePostgres::ephemeral().unwrap();
-    let app = App::on(server.url("pageviews"));
-    app.wait_ready();
+    let app = App::patient(server.url("pageviews"));
     for expected in 1..=5 {
         signal(server.processes().unwrap()[0], "KILL");
         let number = thread::scope(|scope| {
@@ -121,10 +123,38 @@ fn only_the_first_visit_waits_for_a_database_that_stays_away() {
     for _ in 0..3 {
         is_refused(&app, WITHOUT);
     }
+    // It was ready once, and a restart would not mend a lost database.
+    assert_eq!(app.get("/startupz").status_code, 200);
     server.restart().unwrap();
     app.wait_ready();
     // The refused visits were never sent to the database.
     assert_eq!(app.visit(), 2);
+}
+
+#[test]
+fn visits_wait_for_a_lost_database_as_long_as_the_owner_wants() {
+    let server = PrivatePostgres::ephemeral().unwrap();
+    let app = App::patient(server.url("pageviews"));
+    assert_eq!(app.visit(), 1);
+    server.stop().unwrap();
+    let lost = Instant::now();
+    let mut numbers = thread::scope(|scope| {
+        let first = scope.spawn(|| app.visit());
+        // Longer than the default lets a visitor wait, and new visitors come in.
+        eventually("a long outage", || lost.elapsed() > Duration::from_secs(8));
+        let second = scope.spawn(|| app.visit());
+        eventually("the second visit waits", || {
+            let metrics = app.get("/metrics");
+            let metrics = metrics.as_str().unwrap();
+            metrics
+                .lines()
+                .any(|line| line == "pageviews_queue_views 1")
+        });
+        server.restart().unwrap();
+        [first.join().unwrap(), second.join().unwrap()]
+    });
+    numbers.sort_unstable();
+    assert_eq!(numbers, [2, 3]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::support::engine::{Counter, Limits};
 #[rocket::async_test]
 async fn with_its_database_the_program_is_healthy_and_ready() {
     let client = support::client(&support::database().await).await;
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/startupz"] {
         assert_eq!(client.get(path).dispatch().await.status(), Status::Ok);
     }
 }
@@ -48,6 +48,8 @@ async fn without_its_engine_the_program_is_not_ready() {
     counting.abort();
     assert!(counting.await.is_err());
     assert_eq!(readiness.last_known(), Err(NotReady::Stopped));
+    // Who follows the engine ends with it, although its last word was that all is well.
+    assert_eq!(readiness.until_usable().await, None);
     let answer = client.get("/readyz").dispatch().await;
     assert_eq!(answer.status(), Status::ServiceUnavailable);
     assert_eq!(answer.into_string().await.unwrap(), "stopped\n");

@@ -94,7 +94,7 @@ async fn a_packet_lost_while_listening_begins_keeps_no_connection() {
     let config = support::config(&proxy.url);
     for packets in 0..4 {
         proxy.silence_next_after(packets);
-        let listener = database::listen(config.database().unwrap(), "views").await;
+        let listener = database::listen(config.database().unwrap(), 0, "views").await;
         // A connection that works has two packets: the start, and LISTEN.
         assert_eq!(listener.is_err(), packets <= 2, "after {packets} packets");
         drop(listener);

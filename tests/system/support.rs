@@ -4,6 +4,7 @@
 mod app;
 pub mod clock;
 pub mod engine;
+pub mod pair;
 pub mod proxy;
 pub mod tls;
 pub mod visitors;
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 use pageviews::config::{Config, Profile};
 use private_postgres::PrivatePostgres;
 use rocket::local::asynchronous::Client;
-use rocket::tokio::time;
-use sqlx::{Connection, PgConnection};
+use rocket::tokio::{select, time};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub use self::app::{App, ask, binary, copy_templates, deployed, output, run};
 use crate::SOON;
@@ -31,7 +32,7 @@ pub async fn database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let mut admin = connect(&SERVER.url("postgres")).await;
-    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
         .execute(&mut admin)
         .await
         .unwrap();
@@ -64,27 +65,38 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     waited.unwrap_or_else(|_| panic!("waited {SOON:?} in vain: {what}"))
 }
 
-/// Makes every statement that reads pages wait, until the connection ends.
-pub async fn lock_pages(url: &str) -> PgConnection {
+/// Makes every statement that uses `table` wait, until the connection ends.
+pub async fn lock(url: &str, table: &str) -> PgConnection {
     let mut locked = connect(url).await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE pages")
+    sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; LOCK TABLE {table}")))
         .execute(&mut locked)
         .await
         .unwrap();
     locked
 }
 
-/// How many statements that are like `text` the database at `url` works on.
-pub async fn asking(url: &str, text: &str) -> i64 {
-    sqlx::query_scalar(
-        "SELECT count(*) FROM pg_stat_activity
-         WHERE datname = current_database() AND query LIKE $1 AND state = 'active'
-            AND pid <> pg_backend_pid()",
-    )
-    .bind(text)
-    .fetch_one(&mut connect(url).await)
-    .await
-    .unwrap()
+/// Awaits `requests`, and returns with their outcome how many statements that are like `text` the
+/// database at `url` worked on at most at the same time.
+pub async fn most_asking<T>(url: &str, text: &str, requests: impl Future<Output = T>) -> (T, i64) {
+    let mut admin = connect(url).await;
+    let mut most = 0;
+    let watch = async {
+        loop {
+            let asking = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE $1 AND state = 'active'
+                    AND pid <> pg_backend_pid()",
+            );
+            let asking = asking.bind(text).fetch_one(&mut admin).await;
+            most = most.max(asking.unwrap());
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let outcome = select! {
+        outcome = requests => outcome,
+        never = watch => never,
+    };
+    (outcome, most)
 }
 
 /// Waits until so many statements wait for a lock in the database at `url`.
@@ -97,6 +109,12 @@ pub async fn until_locked(url: &str, statements: i64) {
         waiting.fetch_one(&mut admin).await.unwrap() >= statements
     })
     .await;
+}
+
+/// The value of a setting of PostgreSQL.
+pub async fn setting(connection: &mut PgConnection, name: &str) -> String {
+    let setting = sqlx::query_scalar("SELECT current_setting($1)").bind(name);
+    setting.fetch_one(connection).await.unwrap()
 }
 
 /// How often `page` was counted, read from the database.

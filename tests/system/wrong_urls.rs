@@ -48,6 +48,51 @@ fn a_wrong_parameter_of_the_url_is_one_line_with_its_name() {
     );
 }
 
+#[test]
+fn several_hosts_are_named_in_one_place() {
+    for (hosts, parameters, named) in [
+        ("h1,,h2", "", "empty host"),
+        ("h1:1,", "", "empty host"),
+        ("h1,h2:x", "", "invalid port number"),
+        ("h1", "host=h1,h2", "in the parameter host"),
+        ("h1", "host=/h1,/h2", "in the parameter host"),
+        ("h1,h2", "host=h3", "the parameter host"),
+        ("h1,h2", "hostaddr=127.0.0.1", "the parameter hostaddr"),
+        ("h1,h2", "port=1", "the parameter port"),
+        ("h1,h2", "target_session_attrs=standby", "read-write"),
+        ("h1,h2", "target_session_attrs=read-only", "read-write"),
+    ] {
+        let url = format!("postgres://app:{SECRET}@{hosts}/x?{parameters}");
+        fails(
+            binary().env("DATABASE_URL", url),
+            &["databases.pageviews.url", "DATABASE_URL", named],
+        );
+    }
+    fails(
+        binary()
+            .env("DATABASE_URL", "postgres:///x")
+            .env("PGHOST", "h1,h2"),
+        &["several hosts in PGHOST"],
+    );
+    let without_user = "postgres://h1,/x";
+    fails(
+        binary().env("DATABASE_URL", without_user),
+        &["DATABASE_URL", "empty host"],
+    );
+}
+
+/// The parser of URLs takes such a password for a host, a port and the name of a database.
+#[test]
+fn a_password_with_a_slash_is_not_taken_for_a_host() {
+    for password in ["12,34/56", "12/34", "12,ab/34,5"] {
+        let url = format!("postgres://app:{password}@{SECRET}/x");
+        fails(
+            binary().env("DATABASE_URL", url),
+            &["databases.pageviews.url", "DATABASE_URL", "%2F"],
+        );
+    }
+}
+
 /// The parser of URLs takes such a password for a port and parameters.
 #[test]
 fn a_password_with_a_question_mark_is_not_taken_for_the_name_of_a_parameter() {

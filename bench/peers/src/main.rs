@@ -115,6 +115,7 @@ fn render(number: i64, pages: &CachedPages, gzip: &ReadsGzip) -> SingleChunk {
         let database = Server {
             name: "pageviews".into(),
             version: "15".into(),
+            host: 0,
         };
         pages
             .draw(Some(&history), &database)

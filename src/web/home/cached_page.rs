@@ -12,12 +12,12 @@ use rocket::response::content::RawHtml;
 use rocket::response::{self, Responder};
 use rocket::tokio::sync;
 use rocket_dyn_templates::minijinja::{Environment, Error, ErrorKind, Value, context};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::gzip::{Frame, ReadsGzip};
 use crate::counter::CountError;
 use crate::counter::history::{self, History};
-use crate::database::{Readiness, Server, query};
+use crate::database::{Pool, Readiness, Server, query};
 use crate::page::PageName;
 use crate::web::templates::Templates;
 use crate::web::visit::Count;
@@ -110,6 +110,7 @@ pub fn check(templates: &Environment<'static>) -> Result<(), Error> {
     let database = Server {
         name: "name".into(),
         version: "18.1".into(),
+        host: 0,
     };
     for history in [None, Some(&history)] {
         let page = CachedPage::draw(templates.clone(), history, &database, "replica")?;
@@ -188,7 +189,7 @@ impl CachedPages {
     pub async fn current(
         &self,
         readiness: &Readiness,
-        pool: &PgPool,
+        pool: &Pool,
     ) -> Result<Arc<CachedPage>, error::Error> {
         match self.last(|drawing| drawing.fresh_until) {
             Some(page) => Ok(page),
@@ -200,7 +201,7 @@ impl CachedPages {
     async fn redraw(
         &self,
         readiness: &Readiness,
-        pool: &PgPool,
+        pool: &Pool,
     ) -> Result<Arc<CachedPage>, error::Error> {
         let server = readiness.wait().await.map_err(CountError::NotReady)?;
         let _drawing = match self.drawing.try_lock() {

@@ -87,6 +87,16 @@ impl App {
         Self::start(binary().env("DATABASE_URL", url))
     }
 
+    /// A replica with the database at `url`, which is ready. Its visits wait longer than a restart
+    /// or a failover takes on a slow machine.
+    pub fn patient(url: impl AsRef<OsStr>) -> Self {
+        let mut command = binary();
+        command.env("DATABASE_URL", url);
+        let app = Self::start(command.env("ROCKET_VIEWS", "{deadline=25}"));
+        app.wait_ready();
+        app
+    }
+
     /// Starts `command`, and waits until it listens.
     pub fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
