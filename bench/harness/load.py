@@ -13,6 +13,11 @@ from .subjects import Subject
 
 # Longer than any answer takes: 1,024 visitors of the slowest peer wait for seconds.
 TIMEOUT = 60
+# Each visit pays for the look into the list of crawlers. wrk says nothing of itself.
+BROWSER = (
+    "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/142.0.0.0 Safari/537.36"
+)
 
 
 @dataclass
@@ -20,8 +25,8 @@ class Sample:
     """The figures of one run. Seconds; None where it has no meaning."""
 
     rate: float
-    p50: float
-    p99: float
+    p50: float | None
+    p99: float | None
     # Bytes on the wire for each response, with its headers.
     size: float | None = None
     app_cpu: float | None = None
@@ -75,17 +80,17 @@ def at_rest(subject: Subject, server: Server):
 
 
 def wrk(program, subject: Subject, connections, seconds, headers):
-    """Requests over `connections` for `seconds`. One thread: it feeds many times what these subjects eat."""
+    """Requests over `connections` for `seconds`."""
     output = run(
         [
             program,
-            "-t1",
+            f"-t{subject.threads}",
             f"-c{connections}",
             f"-d{seconds}s",
             f"--timeout={TIMEOUT}s",
             "-s",
             str(BENCH / "harness" / subject.script),
-            *[part for header in headers for part in ("-H", header)],
+            *[part for header in (BROWSER, *headers) for part in ("-H", header)],
             subject.url,
             "--",
             *map(str, subject.arguments),
@@ -104,29 +109,40 @@ def pgbench(server: Server, folder: Path, connections, warmup, seconds):
         database = server.fresh(stack, "bench_pgbench")
         server.migrate(database)
         server.sql("INSERT INTO pages (page, views) VALUES ('/', 0)", database)
-        script, log, latencies = folder / "update.sql", folder / "pgbench.log", folder / "pgbench_latencies"
-        script.write_text("UPDATE pages SET views = views + 1 WHERE page = '/' RETURNING views;\n")
+        update = "UPDATE pages SET views = views + 1 WHERE page = '/' RETURNING views;\n"
+        return statements(server, folder, database, [update], connections, warmup, seconds)
+
+
+def statements(server: Server, folder: Path, database, scripts, connections, warmup, seconds, environment={}):
+    """pgbench with these scripts, one of them at random for each transaction, while they count views."""
+    with ExitStack() as stack:
+        log, latencies = folder / "pgbench.log", folder / "pgbench_latencies"
+        files = [folder / f"pgbench-{number}.sql" for number, _ in enumerate(scripts)]
+        for file, script in zip(files, scripts):
+            file.write_text(script)
         for old in folder.glob(f"{latencies.name}.*"):
             old.unlink()
         # Ended by us: by its own clock it would count the time that a thousand clients take to connect.
-        arguments = ["-n", "-M", "prepared", "-T", "600", "-c", connections, "-j", min(2, connections), "-f", script]
+        arguments = ["-n", "-M", "prepared", "-T", "600", "-c", connections, "-j", min(2, connections)]
+        arguments += [part for file in files for part in ("-f", file)]
         process = start(
             stack,
             [server.programs["pgbench"], *arguments, "-l", f"--log-prefix={latencies}", database],
             log,
-            env=server.environment,
+            env=server.environment | environment,
         )
-        now = "SELECT extract(epoch FROM clock_timestamp()), views FROM pages WHERE page = '/'"
+        now = "SELECT extract(epoch FROM clock_timestamp()), sum(views) FROM pages"
 
         def counted():
             moment, views = server.sql(now, database).split()
             return float(moment), int(views)
 
-        wait_until(lambda: counted()[1] > 0, process, log, within=60)
+        first = counted()[1]
+        wait_until(lambda: counted()[1] > first, process, log, within=60)
         time.sleep(warmup)
-        before, cpu = counted(), server.cpu_seconds()
+        before, cpu, transactions = counted(), server.cpu_seconds(), server.transactions()
         time.sleep(seconds)
-        cpu, after = server.cpu_seconds() - cpu, counted()
+        transactions, cpu, after = server.transactions() - transactions, server.cpu_seconds() - cpu, counted()
         if process.poll() is not None:
             raise Untrue(f"pgbench ended: {log.read_text()!r}")
     elapsed, views = (b - a for a, b in zip(before, after))
@@ -135,11 +151,13 @@ def pgbench(server: Server, folder: Path, connections, warmup, seconds):
     took = sorted(
         int(line[2]) / 1e6 for line in lines if len(line) == 6 and before[0] <= int(line[4]) + int(line[5]) / 1e6 <= after[0]
     )
-    if not took:
+    if not views:
         raise Untrue("pgbench finished no transaction")
     return Sample(
         rate=views / elapsed,
-        p50=took[len(took) // 2],
-        p99=took[len(took) * 99 // 100],
+        # pgbench keeps the last lines for itself when it is ended. They may be all.
+        p50=took[len(took) // 2] if took else None,
+        p99=took[len(took) * 99 // 100] if took else None,
         database_cpu=cpu / views,
+        views_per_transaction=views / transactions,
     )

@@ -26,7 +26,8 @@ class Server:
             "PGUSER": "bench",
             "PGPASSWORD": password,
         }
-        data, secret, log = folder / "data", folder / "password", folder / "postgres.log"
+        self.log = folder / "postgres.log"
+        data, secret = folder / "data", folder / "password"
         secret.write_text(password)
         identity = ordinary_user()
         if identity:
@@ -43,9 +44,9 @@ class Server:
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.process = start(
-            stack, [programs["postgres"], "-D", data, *arguments], log, end=signal.SIGINT, cwd=folder, **identity
+            stack, [programs["postgres"], "-D", data, *arguments], self.log, end=signal.SIGINT, cwd=folder, **identity
         )
-        wait_until(self.accepts, self.process, log)
+        wait_until(self.accepts, self.process, self.log)
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             if self.sql(f"SHOW {name}") != "on":
                 raise Trouble(f"{name} is off: no figure would mean anything")

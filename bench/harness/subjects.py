@@ -31,6 +31,8 @@ class Subject:
     # What wrk runs, in bench/harness, and what it hands over.
     script: str = "report.lua"
     arguments: tuple = ()
+    # One thread feeds many times what one program eats.
+    threads: int = 1
 
     @property
     def url(self):
@@ -137,9 +139,16 @@ class Subjects:
             subject = self.rocket(stack, "pageviews", "/", {"ROCKET_PAGES": '["p/*"]'}, database=database)
             yield replace(subject, count="SELECT sum(views) FROM pages", script="pages.lua", arguments=(size,))
 
+    @contextmanager
+    def badge(self):
+        """The badge of the only page."""
+        with self.many_pages(1) as subject:
+            yield replace(subject, path="/badge/p/1000001.svg", script="report.lua", arguments=())
+
     def rocket(self, stack, program, path, environment, checkout=None, database=None):
         """A Rocket program, configured as it ships. Without a database it gets an empty one."""
-        port, log = free_port(), self.folder / f"{program}.log"
+        port = free_port()
+        log = self.folder / f"{program}-{port}.log"
         database = database or self.server.fresh(stack, f"bench_{program}")
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("ROCKET_", "PG", "DATABASE_", "REDIS_"))
