@@ -142,7 +142,8 @@ build_postgres() {
 		echo 'postgres:x:999:999::/var/lib/postgresql:/bin/bash' >>"$1/etc/passwd"
 	HOOK
   chmod +x "$work/before-packages"
-  debian_root "$suite" --variant=essential --include="postgresql-$major,locales" \
+  # With apt, for an image that adds packages.
+  debian_root "$suite" --variant=essential --include="apt,postgresql-$major,locales" \
     --essential-hook="$work/before-packages"
   chroot "$root" localedef -i en_US -f UTF-8 en_US.UTF-8
   rm -rf "$root/usr/share/i18n"
