@@ -3,6 +3,7 @@
 //! [`Counter::count`] puts a view into a queue and waits for its number. The [`engine`] adds all
 //! waiting views in one transaction. See "The engine" in ARCHITECTURE.md.
 
+mod announcer;
 mod batch;
 mod engine;
 mod error;
@@ -28,6 +29,7 @@ use rocket::fairing::AdHoc;
 use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{spawn, time};
 
+pub use self::announcer::Announcer;
 pub use self::engine::Engine;
 use self::engine::Waiting;
 pub use self::error::{CountError, ReadError};
@@ -66,8 +68,13 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// A counter, and the engine that has to run for it.
-    pub fn new(limits: Limits, counting: Counting, metrics: Arc<Metrics>) -> (Self, Engine) {
+    /// A counter, the engine that has to run for it, and what tells other replicas of its counts.
+    pub fn new(
+        limits: Limits,
+        counting: Counting,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Engine, Announcer) {
+        let (changes, announcer) = announcer::announcer();
         let (queue, waiting) = mpsc::channel(limits.queue.get().into());
         let deadline = Duration::from_secs(limits.deadline.get().into());
         let (monitor, readiness) = ConnectionMonitor::new(deadline.saturating_sub(WAIT_MARGIN));
@@ -80,7 +87,8 @@ impl Counter {
                 patterns: Recent::new(PATTERN_MAX_AGE),
                 overviews: Recent::new(OVERVIEW_MAX_AGE),
             },
-            Engine::new(waiting, counting, monitor, metrics),
+            Engine::new(waiting, changes, counting, monitor, metrics),
+            announcer,
         )
     }
 
@@ -137,7 +145,7 @@ pub fn stage(config: &Config, database: &config::Database, metrics: Arc<Metrics>
     let (limits, live, counting) = (config.limits, config.live, config.counting.clone());
     let (pages, database) = (config.pages.clone(), database.clone());
     AdHoc::on_ignite("Counter", move |rocket| async move {
-        let (counter, engine) = Counter::new(limits, counting, metrics);
+        let (counter, engine, announcer) = Counter::new(limits, counting, metrics);
         let (feed, readiness) = (Arc::new(Feed::new(live)), counter.readiness.clone());
         let (follow, allowed, failed) = (feed.clone(), pages.clone(), counter.failed.clone());
         let start = AdHoc::on_liftoff("Engine", move |rocket| {
@@ -150,7 +158,9 @@ pub fn stage(config: &Config, database: &config::Database, metrics: Arc<Metrics>
                     allowed,
                 ));
                 if let Some(db) = rocket.state::<Db>() {
-                    spawn(database::follow((**db).clone(), readiness.clone()));
+                    let pool = (**db).clone();
+                    spawn(database::follow(pool.clone(), readiness.clone()));
+                    spawn(async move { announcer.run(&pool).await });
                 }
                 spawn(async move { follow.run(&database, &readiness).await });
             })

@@ -10,6 +10,7 @@ use rocket::tokio::sync::{mpsc, oneshot};
 use rocket::tokio::{select, time};
 use uuid::Uuid;
 
+use super::announcer::Changes;
 use super::error::CountError;
 use super::outbox::{Outbox, Rejection};
 use super::writer::{Outcome, Writer};
@@ -50,6 +51,7 @@ pub type Waiting = (PageName, Visitor);
 pub struct Engine {
     waiting: mpsc::Receiver<Waiting>,
     outbox: Outbox<Visitor>,
+    changes: Changes,
     /// The name of this process in the ledger.
     id: Uuid,
     counting: Counting,
@@ -68,6 +70,7 @@ impl Engine {
     /// An engine for the views that come through `waiting`.
     pub fn new(
         waiting: mpsc::Receiver<Waiting>,
+        changes: Changes,
         counting: Counting,
         monitor: ConnectionMonitor,
         metrics: Arc<Metrics>,
@@ -75,6 +78,7 @@ impl Engine {
         Self {
             waiting,
             outbox: Outbox::new(MAX_BATCH),
+            changes,
             id: Uuid::new_v4(),
             counting,
             monitor,
@@ -181,6 +185,7 @@ impl Engine {
                     self.metrics.outcome_found(before);
                 }
                 self.rejecting_since = None;
+                self.changes.add(&outgoing.batch.pages());
                 for (visitor, number) in self.outbox.confirmed(totals) {
                     // A visitor who hung up in the meantime is counted and needs no number.
                     let _ = visitor.send(Ok(number));

@@ -1,14 +1,17 @@
 //! Totals as they change, whichever replica counted.
 //!
-//! PostgreSQL notifies listeners of each commit, in the order of the commits. A follower has no
-//! queue: it reads the newest total when it is ready for one, so a slow reader delays nobody.
+//! Each replica announces which pages it has counted. A replica with followers hears that, and
+//! reads the totals of those pages that somebody follows. A follower has no queue: it reads the
+//! newest total when it is ready for one, so a slow reader delays nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rocket::tokio::sync::{Notify, watch};
+use rocket::tokio::time::Instant;
 use rocket::tokio::{pin, select, time};
 
 use super::followers::{Follower, Followers, TooManyFollowers};
@@ -20,6 +23,9 @@ use crate::page::PageName;
 /// How often the totals are read although nothing was notified, since a connection may break
 /// silently. After the same time the listener notices that the last follower has left.
 const REREAD_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How often the totals of changed pages are read at most, however many replicas count them.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the database may take to answer.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,7 +81,7 @@ impl Feed {
     }
 
     /// Keeps the totals up to date for as long as there are followers, and until the engine ends.
-    /// Without followers nobody listens, and the database need not notify.
+    /// Without followers nobody listens.
     pub async fn run(&self, database: &config::Database, readiness: &Readiness) {
         loop {
             if self.followed().is_empty() {
@@ -107,18 +113,13 @@ impl Feed {
         host: usize,
     ) -> Result<(), database::Error> {
         let mut listener = database::listen(database, host, ledger::CHANNEL).await?;
-        within(
-            QUERY_TIMEOUT,
-            ledger::announce(listener.connection().await?),
-        )
-        .await?;
         loop {
             let pages: Vec<_> = self.followed().keys().cloned().collect();
             if pages.is_empty() {
                 return Ok(());
             }
             self.read(&mut listener, &pages).await?;
-            self.pass_on(&mut listener).await?;
+            self.read_changes(&mut listener).await?;
         }
     }
 
@@ -136,19 +137,25 @@ impl Feed {
         Ok(())
     }
 
-    /// Passes notifications on until the totals have to be read.
-    async fn pass_on(&self, listener: &mut Listener) -> Result<(), database::Error> {
+    /// Reads the totals of pages that change, until the totals of all pages have to be read.
+    async fn read_changes(&self, listener: &mut Listener) -> Result<(), database::Error> {
         // One timer for all notifications: on a busy page a timer for each would never end.
         let reread = time::sleep(REREAD_INTERVAL);
         pin!(reread);
+        let (mut changed, mut next) = (BTreeSet::new(), Instant::now());
         loop {
             select! {
                 notification = listener.notification() => {
                     let notification = notification?;
-                    let parsed = ledger::parse_notification(notification.payload());
-                    if let Some((views, page)) = parsed && let Ok(page) = page.parse() {
-                        self.set(&page, views);
-                    }
+                    let followed = self.lock();
+                    let names = ledger::parse_notification(notification.payload());
+                    let pages = names.filter_map(|name| Some(followed.get_key_value(name)?.0));
+                    changed.extend(pages.cloned());
+                }
+                () = time::sleep_until(next), if !changed.is_empty() => {
+                    let pages: Vec<_> = mem::take(&mut changed).into_iter().collect();
+                    self.read(listener, &pages).await?;
+                    next = Instant::now() + READ_INTERVAL;
                 }
                 () = self.page_added.notified() => return Ok(()),
                 () = &mut reread => return Ok(()),

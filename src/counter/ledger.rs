@@ -3,20 +3,14 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// The channel on which replicas hear of new totals.
+/// The channel on which replicas hear which pages have new totals.
 pub const CHANNEL: &str = "views";
 
-/// The advisory lock that every listener holds shared while it listens.
-///
-/// A batch tries to hold it alone until its commit. If it can, nobody listens and the batch
-/// notifies nobody, which saves a tenth of a small transaction. A listener takes the lock before
-/// it reads the totals, so it misses no silent batch: those had to commit first. Two batches at
-/// the same time may each mistake the other for a listener. They then notify although nobody
-/// listens.
-const LISTENER_LOCK: i64 = 8_097_863;
+/// How long a notification may be, in bytes. PostgreSQL allows less than 8,000.
+const MAX_NOTIFICATION: usize = 7_900;
 
 /// Adds the batch $2 of the writer $1: $4 views to the pages $3, one each. One statement is one
-/// transaction and one round trip. If $7 does not say that all of the pages exist, and one of them
+/// transaction and one round trip. If $5 does not say that all of the pages exist, and one of them
 /// does not, it does nothing and returns no row.
 ///
 /// Every replica locks rows in the same order: pages by name, their days by name, its own writer.
@@ -25,7 +19,7 @@ const LISTENER_LOCK: i64 = 8_097_863;
 const ADD: &str = r#"
     WITH added AS (
         SELECT page, views FROM unnest($3::text[], $4::bigint[]) AS added (page, views)
-        WHERE $7 OR (SELECT count(*) FROM pages WHERE page = ANY ($3)) = cardinality($3)
+        WHERE $5 OR (SELECT count(*) FROM pages WHERE page = ANY ($3)) = cardinality($3)
     ), total AS (
         INSERT INTO pages AS p (page, views, last_day)
         SELECT page, views, (clock_timestamp() AT TIME ZONE (SELECT time_zone FROM settings))::date
@@ -46,10 +40,7 @@ const ADD: &str = r#"
         ON CONFLICT DO NOTHING
     )
     INSERT INTO writers AS w (writer, batch, totals)
-    SELECT $1, $2, array_agg(views ORDER BY page) FROM (
-        SELECT page, views, CASE WHEN NOT alone THEN pg_notify($6, views || ' ' || page) END
-        FROM total, (SELECT pg_try_advisory_xact_lock($5) AS alone OFFSET 0) AS listeners
-    ) AS notified HAVING count(*) > 0
+    SELECT $1, $2, array_agg(views ORDER BY page) FROM total HAVING count(*) > 0
     ON CONFLICT (writer) DO UPDATE SET
         -- A number that is not new becomes NULL. The column is NOT NULL, so the whole statement
         -- fails and adds nothing: that is how a batch is added once.
@@ -103,8 +94,6 @@ pub async fn add(
         .bind(number)
         .bind(pages)
         .bind(sizes)
-        .bind(LISTENER_LOCK)
-        .bind(CHANNEL)
         .bind(are_known);
     Ok(committed(added.fetch_all(connection).await?))
 }
@@ -133,20 +122,49 @@ fn committed(rows: Vec<Vec<i64>>) -> Option<Vec<i64>> {
     rows.into_iter().next()
 }
 
-/// Makes batches notify of their totals, for as long as `connection` lives.
+/// Tells all listeners that `pages` have new totals.
+///
+/// It waits until no other transaction of the server notifies, and for no disk or standby itself:
+/// PostgreSQL waits only for commits that change something.
 ///
 /// # Errors
-/// The database did not answer.
-pub async fn announce(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_lock_shared($1)")
-        .bind(LISTENER_LOCK)
+/// The database did not answer, another transaction notifies for long, or the queue of
+/// notifications is full.
+pub async fn announce(
+    connection: &mut PgConnection,
+    pages: impl IntoIterator<Item: AsRef<str>>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_notify($1, names) FROM unnest($2::text[]) AS notification (names)")
+        .bind(CHANNEL)
+        .bind(notifications(pages))
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// How full the server's queue of notifications is, from 0 to 1. Commits that notify fail when it
-/// is full, and a listener that does not read keeps it from being emptied.
+/// The names of `pages`, on lines of their own, in as few notifications as can hold them.
+fn notifications(pages: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
+    let mut notifications: Vec<String> = Vec::new();
+    for page in pages {
+        let page = page.as_ref();
+        match notifications.last_mut() {
+            Some(last) if last.len() + 1 + page.len() <= MAX_NOTIFICATION => {
+                last.push('\n');
+                last.push_str(page);
+            }
+            _ => notifications.push(page.to_string()),
+        }
+    }
+    notifications
+}
+
+/// The names of the pages that a notification on [`CHANNEL`] says have new totals.
+pub fn parse_notification(payload: &str) -> impl Iterator<Item = &str> {
+    payload.lines()
+}
+
+/// How full the server's queue of notifications is, from 0 to 1. Nobody can notify when it is full,
+/// and a listener that does not read keeps it from being emptied.
 ///
 /// # Errors
 /// The database did not answer.
@@ -154,10 +172,4 @@ pub async fn notification_queue_usage(connection: &mut PgConnection) -> Result<f
     sqlx::query_scalar("SELECT pg_notification_queue_usage()")
         .fetch_one(connection)
         .await
-}
-
-/// Reads a notification on [`CHANNEL`]: a new total, and the name of its page.
-pub fn parse_notification(payload: &str) -> Option<(i64, &str)> {
-    let (views, page) = payload.split_once(' ')?;
-    Some((views.parse().ok()?, page))
 }

@@ -188,7 +188,7 @@ impl<'c> Moves<'c> {
             )
             UPDATE pages SET views = $2,
                 views_before_last_day = greatest(views_before_last_day + $2 - $3, 0)
-            WHERE page = $1 RETURNING pg_notify($4, views || ' ' || page)",
+            WHERE page = $1 RETURNING pg_notify($4, page)",
         )
         .bind(page.as_str())
         .bind(views)

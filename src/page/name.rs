@@ -1,5 +1,6 @@
 //! The name of a page, in whatever way it is spelled.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
@@ -119,6 +120,13 @@ impl FromStr for PageName {
         } else {
             Ok(Self(name.into()))
         }
+    }
+}
+
+/// Ordered and compared like its text.
+impl Borrow<str> for PageName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -58,11 +58,12 @@ fn after_the_last_stream_closes_nothing_listens() {
     app.wait_ready();
     let listeners = || {
         wait(async {
-            let locks =
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            // What only a listener asks here.
+            let reading = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND query LIKE '%page = ANY ($1)%'
+                    AND pid <> pg_backend_pid()";
             let mut admin = support::connect(&url).await;
-            sqlx::query_scalar::<_, i64>(locks)
+            sqlx::query_scalar::<_, i64>(reading)
                 .fetch_one(&mut admin)
                 .await
                 .unwrap()

@@ -17,6 +17,7 @@ use std::time::Duration;
 mod common;
 
 mod admin_commands;
+mod announcements;
 mod api;
 mod api_description;
 mod badge;

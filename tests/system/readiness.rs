@@ -27,7 +27,8 @@ async fn with_its_database_the_program_is_healthy_and_ready() {
 async fn without_its_engine_the_program_is_not_ready() {
     let url = support::database().await;
     let metrics = Arc::new(Metrics::new().unwrap());
-    let (counter, engine) = Counter::new(Limits::default(), Counting::default(), metrics.clone());
+    let (counter, engine, _) =
+        Counter::new(Limits::default(), Counting::default(), metrics.clone());
     let database = support::config(&url).database().unwrap().clone();
     let counting = tokio::spawn(engine.run(database, std::future::pending()));
     let config = support::config(&url);

@@ -33,7 +33,7 @@ pub async fn engine_with(limits: Limits, url: &str) -> Arc<Counter> {
 
 /// The same engine with these settings.
 pub async fn engine_of(limits: Limits, counting: Counting, url: &str) -> Arc<Counter> {
-    let (views, engine) = Counter::new(limits, counting, Arc::new(Metrics::new().unwrap()));
+    let (views, engine, _) = Counter::new(limits, counting, Arc::new(Metrics::new().unwrap()));
     let database = super::config(url).database().unwrap().clone();
     tokio::spawn(engine.run(database, std::future::pending()));
     eventually_async("readiness", async || views.readiness().current().is_ok()).await;

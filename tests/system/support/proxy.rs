@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
 /// How many parameters the statement has that adds a batch. No other statement has as many.
-const BATCH_PARAMETERS: u16 = 7;
+const BATCH_PARAMETERS: u16 = 5;
 
 /// The moment of a batch at which its connection is cut. A batch is one statement and one
 /// transaction, so one packet asks for both the statement and its commit.
