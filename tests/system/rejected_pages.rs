@@ -194,16 +194,14 @@ async fn an_impatient_visitor_of_a_locked_page_slows_nobody() {
     // From the second attempt on, the page is known.
     let found = async || views.count(PageName::home()).await.is_ok();
     eventually_async("the page is found", found).await;
-    let begun = Instant::now();
+    let mut quick = 0;
     for _ in 0..20 {
+        let begun = Instant::now();
         views.count(PageName::home()).await.unwrap();
+        quick += u32::from(begun.elapsed() < Duration::from_secs(2));
     }
     // With a batch that waits for the lock in between, each of them would take 2 s.
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(quick >= 10, "{quick} of 20 visits took less than 2 s");
     impatient.abort();
     release(holder).await;
 }
