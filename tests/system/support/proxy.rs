@@ -150,6 +150,8 @@ async fn relay(
             return stay_silent(client, orders).await;
         }
         tokio::select! {
+            // Silence comes first: whatever arrives after it must not pass.
+            biased;
             _ = silence.changed() => silent_after = Some(0),
             read = client.read(&mut asked) => {
                 let packet = &asked[..read?];
