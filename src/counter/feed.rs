@@ -33,22 +33,54 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The newest total of a page, or `None` until it is known.
-pub type Total = watch::Receiver<Option<i64>>;
+/// A total, and when the question for it was sent.
+#[derive(Clone, Copy)]
+struct Reading {
+    views: i64,
+    asked: Instant,
+}
+
+/// The total of a page for one follower.
+pub struct Total {
+    newest: watch::Receiver<Option<Reading>>,
+    /// The follower has perhaps seen what was counted before this.
+    since: Instant,
+    last: Option<i64>,
+}
+
+impl Total {
+    /// Waits for the newest total if the follower has not got it yet. `None` if the feed has ended.
+    pub async fn next(&mut self) -> Option<i64> {
+        let (since, last) = (self.since, self.last);
+        let is_new = |reading: &Option<Reading>| {
+            reading.is_some_and(|reading| reading.asked >= since && Some(reading.views) != last)
+        };
+        let reading = *self.newest.wait_for(is_new).await.ok()?;
+        self.last = reading.map(|reading| reading.views);
+        self.last
+    }
+}
 
 /// The pages that somebody follows, and their totals as far as they are known.
 pub struct Feed {
-    totals: Mutex<BTreeMap<PageName, watch::Sender<Option<i64>>>>,
-    page_added: Notify,
+    pages: Mutex<Pages>,
+    new_follower: Notify,
     followers: Followers,
+}
+
+#[derive(Default)]
+struct Pages {
+    totals: BTreeMap<PageName, watch::Sender<Option<Reading>>>,
+    /// Those of which the total has to be read.
+    unread: BTreeSet<PageName>,
 }
 
 impl Feed {
     /// A feed without followers.
     pub fn new(limits: LiveLimits) -> Self {
         Self {
-            totals: Mutex::default(),
-            page_added: Notify::new(),
+            pages: Mutex::default(),
+            new_follower: Notify::new(),
             followers: Followers::new(limits),
         }
     }
@@ -58,8 +90,8 @@ impl Feed {
         self.followers.count()
     }
 
-    /// The totals of `pages`, for somebody at `address` if that is known. This is one follower,
-    /// until the `Follower` is dropped.
+    /// The totals of `pages`, for somebody at `address` if that is known: none is older than this
+    /// call. This is one follower, until the `Follower` is dropped.
     ///
     /// # Errors
     /// There are too many followers already.
@@ -69,23 +101,29 @@ impl Feed {
         address: Option<IpAddr>,
     ) -> Result<(Vec<(PageName, Total)>, Follower), TooManyFollowers> {
         let follower = self.followers.admit(address)?;
-        let mut totals = self.followed();
+        let Pages { totals, unread } = &mut *self.followed();
+        let since = Instant::now();
         let follow = |page: PageName| {
-            let total = totals.entry(page.clone()).or_insert_with(|| {
-                self.page_added.notify_one();
-                watch::Sender::new(None)
-            });
-            (page, total.subscribe())
+            let total = totals.entry(page.clone()).or_default();
+            unread.insert(page.clone());
+            let total = Total {
+                newest: total.subscribe(),
+                since,
+                last: None,
+            };
+            (page, total)
         };
-        Ok((pages.into_iter().map(follow).collect(), follower))
+        let followed = pages.into_iter().map(follow).collect();
+        self.new_follower.notify_one();
+        Ok((followed, follower))
     }
 
     /// Keeps the totals up to date for as long as there are followers, and until the engine ends.
     /// Without followers nobody listens.
     pub async fn run(&self, database: &config::Database, readiness: &Readiness) {
         loop {
-            if self.followed().is_empty() {
-                self.page_added.notified().await;
+            if self.followed().totals.is_empty() {
+                self.new_follower.notified().await;
             }
             let Some(server) = readiness.until_usable().await else {
                 return;
@@ -114,7 +152,11 @@ impl Feed {
     ) -> Result<(), database::Error> {
         let mut listener = database::listen(database, host, ledger::CHANNEL).await?;
         loop {
-            let pages: Vec<_> = self.followed().keys().cloned().collect();
+            let pages: Vec<_> = {
+                let mut followed = self.followed();
+                followed.unread.clear();
+                followed.totals.keys().cloned().collect()
+            };
             if pages.is_empty() {
                 return Ok(());
             }
@@ -130,54 +172,56 @@ impl Feed {
     ) -> Result<(), database::Error> {
         let names: Vec<_> = pages.iter().map(PageName::as_str).collect();
         let connection = listener.connection().await?;
+        let asked = Instant::now();
         let read = within(QUERY_TIMEOUT, totals::of_each(connection, &names)).await?;
+        let followed = self.lock();
         for page in pages {
-            self.set(page, read.get(page.as_str()).map_or(0, |count| count.views));
+            let views = read.get(page.as_str()).map_or(0, |count| count.views);
+            if let Some(total) = followed.totals.get(page) {
+                total.send_replace(Some(Reading { views, asked }));
+            }
         }
         Ok(())
     }
 
-    /// Reads the totals of pages that change, until the totals of all pages have to be read.
+    /// Reads the totals of pages that change or get a follower, until all have to be read.
     async fn read_changes(&self, listener: &mut Listener) -> Result<(), database::Error> {
         // One timer for all notifications: on a busy page a timer for each would never end.
         let reread = time::sleep(REREAD_INTERVAL);
         pin!(reread);
-        let (mut changed, mut next) = (BTreeSet::new(), Instant::now());
+        let mut next_read = Instant::now();
         loop {
+            let has_unread = !self.lock().unread.is_empty();
             select! {
                 notification = listener.notification() => {
                     let notification = notification?;
-                    let followed = self.lock();
+                    let Pages { totals, unread } = &mut *self.lock();
                     let names = ledger::parse_notification(notification.payload());
-                    let pages = names.filter_map(|name| Some(followed.get_key_value(name)?.0));
-                    changed.extend(pages.cloned());
+                    let pages = names.filter_map(|name| Some(totals.get_key_value(name)?.0));
+                    unread.extend(pages.cloned());
                 }
-                () = time::sleep_until(next), if !changed.is_empty() => {
-                    let pages: Vec<_> = mem::take(&mut changed).into_iter().collect();
+                () = time::sleep_until(next_read), if has_unread => {
+                    let pages: Vec<_> = mem::take(&mut self.lock().unread).into_iter().collect();
                     self.read(listener, &pages).await?;
-                    next = Instant::now() + READ_INTERVAL;
+                    next_read = Instant::now() + READ_INTERVAL;
                 }
-                () = self.page_added.notified() => return Ok(()),
+                () = self.new_follower.notified() => {}
                 () = &mut reread => return Ok(()),
             }
         }
     }
 
-    fn set(&self, page: &PageName, views: i64) {
-        if let Some(total) = self.lock().get(page) {
-            total.send_if_modified(|known| known.replace(views) != Some(views));
-        }
-    }
-
     /// The pages that have followers. Forgets those that have none.
-    fn followed(&self) -> MutexGuard<'_, BTreeMap<PageName, watch::Sender<Option<i64>>>> {
-        let mut totals = self.lock();
+    fn followed(&self) -> MutexGuard<'_, Pages> {
+        let mut pages = self.lock();
+        let Pages { totals, unread } = &mut *pages;
         totals.retain(|_, total| !total.is_closed());
-        totals
+        unread.retain(|page| totals.contains_key(page));
+        pages
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PageName, watch::Sender<Option<i64>>>> {
+    fn lock(&self) -> MutexGuard<'_, Pages> {
         // A panic with the lock held leaves a map that is whole.
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

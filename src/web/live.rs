@@ -81,15 +81,9 @@ fn named<'q>(
 /// newest.
 fn paced(mut total: Total) -> impl Stream<Item = i64> {
     stream! {
-        loop {
-            let views = *total.borrow_and_update();
-            if let Some(views) = views {
-                yield views;
-                time::sleep(REST).await;
-            }
-            if total.changed().await.is_err() {
-                break;
-            }
+        while let Some(views) = total.next().await {
+            yield views;
+            time::sleep(REST).await;
         }
     }
 }
