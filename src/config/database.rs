@@ -30,7 +30,7 @@ pub struct Database {
     pub require_durability: bool,
     /// Connections that the pool keeps open.
     pub min_connections: u32,
-    /// Connections that the pool may open. The engine and the live totals have their own.
+    /// Connections that the pool may open. The engine and the listener have their own.
     pub max_connections: u32,
     /// How long to wait for a connection of the pool.
     pub connect_timeout: Duration,

@@ -18,8 +18,9 @@ use crate::database::{Pool, query};
 /// How long it takes at least from one announcement to the next.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long an announcement may take.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an announcement may take: longer than the server waits for the lock of notifications,
+/// so that the server says so.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the engine reports which pages have new totals.
 pub struct Changes {
@@ -64,6 +65,9 @@ pub fn announcer() -> (Changes, Announcer) {
 impl Changes {
     /// These pages have new totals. Never waits.
     pub fn add(&self, pages: &[&str]) {
+        if self.any.is_closed() {
+            return;
+        }
         let mut changed = self.pages.lock();
         for page in pages {
             if !changed.contains(*page) {
@@ -71,7 +75,7 @@ impl Changes {
             }
         }
         drop(changed);
-        // If this fails there is a message already, or nobody announces anything any more.
+        // If this fails there is a message already.
         let _ = self.any.try_send(());
     }
 }

@@ -24,7 +24,7 @@ use crate::page::PageName;
 /// silently. After the same time the listener notices that the last follower has left.
 const REREAD_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How often the totals of changed pages are read at most, however many replicas count them.
+/// How long it takes at least from one read of changed or newly followed pages to the next.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the database may take to answer.
@@ -49,7 +49,7 @@ pub struct Total {
 }
 
 impl Total {
-    /// Waits for the newest total if the follower has not got it yet. `None` if the feed has ended.
+    /// Waits for the newest total if the follower has not got it yet. `None` if the feed is gone.
     pub async fn next(&mut self) -> Option<i64> {
         let (since, last) = (self.since, self.last);
         let is_new = |reading: &Option<Reading>| {
@@ -215,8 +215,12 @@ impl Feed {
     fn followed(&self) -> MutexGuard<'_, Pages> {
         let mut pages = self.lock();
         let Pages { totals, unread } = &mut *pages;
-        totals.retain(|_, total| !total.is_closed());
-        unread.retain(|page| totals.contains_key(page));
+        totals.retain(|page, total| {
+            if total.is_closed() {
+                unread.remove(page);
+            }
+            !total.is_closed()
+        });
         pages
     }
 
