@@ -24,7 +24,7 @@ COLUMNS = [
 # Beside them where compression matters.
 SIZE = ("bytes/response", "size", 1, 0)
 # Where several replicas share a database.
-WAITS = [("waits for a row, %", "row", 100, 0), ("for notifications, %", "notify", 100, 0), ("for the disk, %", "disk", 100, 0)]
+WAITS = [("waits for a row, %", "row", 100, 0), ("for the disk, %", "disk", 100, 0)]
 
 
 class Results:

@@ -25,8 +25,6 @@ class Shared(Sample):
 
     # For another replica's batch, which had changed the same page.
     row: float | None = None
-    # For the lock that PostgreSQL takes for a commit that notifies. All databases of a server share it.
-    notify: float | None = None
     # For the disk.
     disk: float | None = None
 
@@ -112,7 +110,6 @@ class Waits:
 
         return {
             "row": share(("Lock", "transactionid"), ("Lock", "tuple")),
-            "notify": share(("Lock", "object")),
             "disk": share(("IO", "WALSync"), ("IO", "WALWrite"), ("LWLock", "WALWrite")),
         }
 
